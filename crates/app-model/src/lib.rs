@@ -1,0 +1,20 @@
+//! Every export layout, its defaults and cross-checks, and the nouns the other crates share.
+//!
+//! Entry point: [`App::load`]. It reads a directory once, never panics on bad content, and reports every mistake as a
+//! [`Problem`] while keeping whatever can be served. No file outside the directory is read, nothing is written.
+
+mod app;
+mod auth_provider;
+mod function;
+mod problem;
+mod service;
+mod value;
+mod webhook;
+
+pub use app::{App, Environment, Layout};
+pub use auth_provider::{AuthProvider, CustomUserData};
+pub use function::{Function, RunAs};
+pub use problem::{Level, Problem};
+pub use service::{CollectionRules, DataSource, Service, ServiceKind, ServiceRule};
+pub use value::{SecretText, Value, ValueContent};
+pub use webhook::{Endpoint, Method, ReturnType, Validation, Webhook};

@@ -1,0 +1,1 @@
+//! Providers, credentials, user storage and sessions.

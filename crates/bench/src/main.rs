@@ -1,0 +1,2 @@
+//! Benchmarks: ratios against named references in one run.
+fn main() {}

@@ -1,0 +1,1 @@
+//! An embedded, durable document store that answers the MongoDB wire protocol.

@@ -1,0 +1,1 @@
+//! The expression language, roles and permissions; no input or output of its own.

@@ -1,0 +1,1 @@
+//! The selvedge binary: sockets, HTTP wire, process life, settings, command line.

@@ -1,0 +1,1 @@
+//! Every outside system that user code can reach.

@@ -1,0 +1,2 @@
+//! Set-up, run and test commands for a fresh machine.
+fn main() {}
