@@ -1,0 +1,1 @@
+//! Expressions, accumulators and pipeline stages.

@@ -1,0 +1,1 @@
+//! Values, filters, projections, sort orders and updates.
