@@ -7,6 +7,7 @@ mod host;
 mod invocation;
 mod limits;
 mod outcome;
+pub(crate) mod ops;
 
 pub use host::{Host, HostError, ServiceCall};
 pub use invocation::{

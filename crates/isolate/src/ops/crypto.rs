@@ -1,0 +1,8 @@
+//! Hashes, ciphers, signatures and tokens for the prelude.
+
+use super::{Native, natives};
+
+/// The functions of this area.
+pub(crate) fn natives() -> Vec<Native> {
+    natives! {}
+}

@@ -1,0 +1,8 @@
+//! Text and binary encodings for the prelude.
+
+use super::{Native, natives};
+
+/// The functions of this area.
+pub(crate) fn natives() -> Vec<Native> {
+    natives! {}
+}
