@@ -1,0 +1,1 @@
+//! Dotted paths through documents and arrays.
