@@ -1,1 +1,8 @@
-//! The conformance runner.
+//! The conformance runner: finds case folders, starts the real `selvedge` binary, replays requests over HTTP and
+//! compares answers. Reading order: [`case`], [`server_process`], [`client`], [`matcher`], [`replay`].
+
+pub mod case;
+pub mod client;
+pub mod matcher;
+pub mod replay;
+pub mod server_process;

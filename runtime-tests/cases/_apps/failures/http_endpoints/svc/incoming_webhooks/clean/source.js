@@ -1,0 +1,1 @@
+exports = function() { return [typeof leaked, typeof ({}).stolen, typeof console.log]; };

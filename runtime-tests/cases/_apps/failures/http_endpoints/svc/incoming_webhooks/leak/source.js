@@ -1,0 +1,1 @@
+exports = function() { leaked = 1; Object.prototype.stolen = 1; console.log = null; return "ok"; };

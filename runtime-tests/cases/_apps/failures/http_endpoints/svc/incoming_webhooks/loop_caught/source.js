@@ -1,0 +1,1 @@
+exports = async function() { for (;;) { try { while (true) {} } catch (e) {} finally { while (true) {} } } };

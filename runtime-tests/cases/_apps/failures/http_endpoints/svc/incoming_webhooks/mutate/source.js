@@ -1,0 +1,1 @@
+exports = async function() { const before = typeof globalThis.counter; globalThis.counter = 1; Array.prototype.evil = 1; await new Promise(r => setTimeout(r, 30)); return [before, [].evil, typeof leaked]; };

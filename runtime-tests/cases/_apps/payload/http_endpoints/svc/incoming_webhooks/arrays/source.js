@@ -1,0 +1,1 @@
+exports = function(payload, response) { response.setHeader("Content-Type", "application/json"); response.setBody(JSON.stringify([Array.isArray(payload.headers["X-Tag"]), payload.headers["X-Tag"] == "one", payload.headers["Content-Type"]])); };

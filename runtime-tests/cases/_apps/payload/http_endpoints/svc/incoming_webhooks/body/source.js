@@ -1,0 +1,1 @@
+exports = function(payload, response) { response.setHeader("Content-Type", "application/json"); response.setBody(JSON.stringify(payload.body === undefined ? "undefined" : [payload.body.toBase64(), payload.body.text(), payload.body instanceof BSON.Binary])); };

@@ -1,0 +1,1 @@
+exports = (q, r) => { return r.setStatusCode(200).setBody("t"); };

@@ -1,0 +1,1 @@
+exports = (q, r) => { r.setBody("hi"); };

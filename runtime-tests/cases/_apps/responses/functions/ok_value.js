@@ -1,0 +1,1 @@
+exports = (q, r) => { r.setStatusCode(200); return { a: 1 }; };

@@ -1,0 +1,1 @@
+exports = function(r) { r.setStatusCode(418); };

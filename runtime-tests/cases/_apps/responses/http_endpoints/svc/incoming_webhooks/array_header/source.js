@@ -1,0 +1,1 @@
+exports = (p, r) => { r.setHeader("Content-Type", ["application/json"]); r.setBody("[]"); };

@@ -1,0 +1,1 @@
+exports = (p, r) => { r.statusCode = 404; return "fine"; };

@@ -1,0 +1,1 @@
+exports = (p, r) => { r.setHeader("X-A", "a\r\nX-Evil: 1"); };

@@ -1,0 +1,1 @@
+exports = (p, r) => { const k = p.query.k; const v = {oid: BSON.ObjectId("5d505646cf6d4fe581014ab2"), object: {a: 1}, array: [1.5], number: 5, bool: true, nul: null, buffer: Buffer.from("buf")}; r.setBody(v[k]); };

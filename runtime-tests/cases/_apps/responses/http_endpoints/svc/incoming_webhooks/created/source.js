@@ -1,0 +1,1 @@
+exports = function(payload, response) { response.setStatusCode(201); return "x"; };

@@ -1,0 +1,1 @@
+exports = (p, r) => { r.setHeader("X-Frame-Options", "SAMEORIGIN"); };

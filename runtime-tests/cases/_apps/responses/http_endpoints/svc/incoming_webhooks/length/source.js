@@ -1,0 +1,1 @@
+exports = (p, r) => { r.setHeader("Content-Length", "999"); r.setHeader("Transfer-Encoding", "chunked"); r.setHeader("Connection", "upgrade"); r.setBody("four"); };

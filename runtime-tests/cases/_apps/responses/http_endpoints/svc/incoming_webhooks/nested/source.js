@@ -1,0 +1,1 @@
+exports = function(p, r) { context.functions.execute("teapot", r); };

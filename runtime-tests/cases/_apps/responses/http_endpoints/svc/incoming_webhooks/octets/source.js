@@ -1,0 +1,1 @@
+exports = (p, r) => { r.setBody(BSON.Binary.fromHex("0001ff")); };

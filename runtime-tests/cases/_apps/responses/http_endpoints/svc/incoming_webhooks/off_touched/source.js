@@ -1,0 +1,1 @@
+exports = (p, r) => { r.setBody("kept"); return 1; };

@@ -1,0 +1,1 @@
+exports = (p, r) => { r.setStatusCode(EJSON.parse(p.query.c)); };

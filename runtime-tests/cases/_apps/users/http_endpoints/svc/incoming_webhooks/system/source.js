@@ -1,0 +1,1 @@
+exports = function() { return [context.user.type, context.user.id, context.runningAsSystem()]; };

@@ -1,0 +1,1 @@
+exports = function(payload, response) { response.setBody(payload.repository.html_url); };
