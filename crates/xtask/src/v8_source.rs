@@ -117,7 +117,8 @@ fn find_gn(folder: &Path) -> Result<PathBuf, String> {
         return Ok(own.to_owned());
     }
     let wrapper = folder.join("gn");
-    if gn_version(&wrapper).is_some_and(|version| version >= GN_MIN) {
+    // Debian's builds all say version 0, so the one unpacked here is trusted when it starts.
+    if gn_version(&wrapper).is_some() {
         return Ok(wrapper);
     }
     let state = folder.join("apt");
@@ -140,7 +141,9 @@ fn find_gn(folder: &Path) -> Result<PathBuf, String> {
     let private_apt = || {
         let mut command = Command::new("apt-get");
         command.arg("-qq");
-        options.iter().for_each(|option| drop(command.arg("-o").arg(option)));
+        for option in &options {
+            command.arg("-o").arg(option);
+        }
         command
     };
     run(private_apt().arg("update"))?;
@@ -161,8 +164,7 @@ fn find_gn(folder: &Path) -> Result<PathBuf, String> {
     fs::write(&wrapper, script).map_err(describe(&wrapper))?;
     run(Command::new("chmod").arg("+x").arg(&wrapper))?;
     match gn_version(&wrapper) {
-        Some(version) if version >= GN_MIN => Ok(wrapper),
-        Some(version) => Err(format!("gn {version} is too old; {GN_MIN} or newer is needed")),
+        Some(_) => Ok(wrapper),
         None => Err(format!("{} does not run", wrapper.display())),
     }
 }
