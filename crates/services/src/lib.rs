@@ -1,1 +1,23 @@
 //! Every outside system that user code can reach.
+//!
+//! What this crate hides: drivers, wire protocols, connection pools, and the shapes in which those answer. What is left is
+//! one question, asked by name: [`Run::call`] takes a service, an action and one BSON document of arguments, and gives one
+//! BSON document or a [`ServiceError`] that already has the text user code knows.
+//!
+//! Reading order: [`Registry`] (the services of one deployment), [`Run`] (what one run holds open), then one folder per
+//! type of service: [`mongodb_atlas`].
+//!
+//! Invariants:
+//! - Cursors and sessions belong to one run; none outlives it, and no other run can name it.
+//! - A call with [`Authority::User`] reaches no document until the rules engine has a say.
+//! - No document passes through a lossy format: arguments and results are BSON bytes.
+
+mod arguments;
+mod error;
+pub mod mongodb_atlas;
+mod registry;
+mod run;
+
+pub use error::{ServiceError, WriteFailure};
+pub use registry::{Registry, Service, ServiceLimits};
+pub use run::{Authority, Run};

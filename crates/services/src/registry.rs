@@ -1,0 +1,64 @@
+//! The services of one deployment, by the name user code says.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::mongodb_atlas::DataSource;
+use crate::{Run, ServiceError};
+
+/// The services of one deployment. Immutable once built; shared by all its runs.
+#[derive(Debug, Default)]
+pub struct Registry {
+    services: HashMap<String, Service>,
+    limits: ServiceLimits,
+}
+
+/// One service.
+#[derive(Debug, Clone)]
+pub enum Service {
+    /// `mongodb-atlas`, `mongodb`, `datalake`.
+    MongoDb(DataSource),
+}
+
+/// Bounds on what one run may hold open or receive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServiceLimits {
+    /// Documents one query gives before it ends silently (function-environment 7.2, Q28).
+    pub documents_per_query_max: usize,
+    /// Server-side cursors open at once in one run.
+    pub open_cursors_max: usize,
+    /// Sessions open at once in one run.
+    pub open_sessions_max: usize,
+}
+
+impl Default for ServiceLimits {
+    fn default() -> Self {
+        Self { documents_per_query_max: 50_000, open_cursors_max: 1_000, open_sessions_max: 100 }
+    }
+}
+
+impl Registry {
+    /// A registry without services.
+    pub fn new(limits: ServiceLimits) -> Self {
+        Self { services: HashMap::new(), limits }
+    }
+
+    /// Adds a service, or replaces the one of the same name.
+    pub fn add(&mut self, name: impl Into<String>, service: Service) {
+        self.services.insert(name.into(), service);
+    }
+
+    /// Opens the run-owned side: cursors and sessions live behind it and end with it.
+    pub fn start_run(self: &Arc<Self>) -> Arc<Run> {
+        Arc::new(Run::new(Arc::clone(self)))
+    }
+
+    /// The bounds given at construction.
+    pub fn limits(&self) -> &ServiceLimits {
+        &self.limits
+    }
+
+    pub(crate) fn service(&self, name: &str) -> Result<&Service, ServiceError> {
+        self.services.get(name).ok_or_else(|| ServiceError::UnknownService { name: name.to_owned() })
+    }
+}
