@@ -34,4 +34,6 @@ pub struct CustomUserData {
     pub collection: String,
     /// Field that holds the user's id.
     pub user_id_field: String,
+    /// Function called before a user is stored (later exports; rules-and-users 3.6).
+    pub on_user_creation_function_name: Option<String>,
 }

@@ -11,7 +11,11 @@ pub struct Function {
     pub name: String,
     /// Source file relative to the app directory, with `/` separators; used in stack traces.
     pub file: PathBuf,
-    /// Source text; `None` when the manifest names a function that has no file.
+    /// Manifest or config file that has its entry; `None` for a source file without one.
+    pub config_file: Option<PathBuf>,
+    /// Position in the manifest's list, from 0; `None` for a config file of its own and for a file without an entry.
+    pub config_entry: Option<usize>,
+    /// Source text; `None` when the manifest names a function that has no readable file.
     pub source: Option<String>,
     /// Not callable by clients; still callable from functions, webhooks and endpoints.
     pub private: bool,

@@ -11,10 +11,18 @@ mod service;
 mod value;
 mod webhook;
 
+mod error;
+mod load;
+mod lookup;
+mod require_calls;
+
 pub use app::{App, Environment, Layout};
 pub use auth_provider::{AuthProvider, CustomUserData};
+pub use error::LoadError;
 pub use function::{Function, RunAs};
+pub use load::{LoadBounds, LoadOptions};
 pub use problem::{Level, Problem};
+pub use require_calls::require_calls;
 pub use service::{CollectionRules, DataSource, Service, ServiceKind, ServiceRule};
 pub use value::{SecretText, Value, ValueContent};
 pub use webhook::{Endpoint, Method, ReturnType, Validation, Webhook};

@@ -1,5 +1,6 @@
 //! Incoming webhooks and HTTPS endpoints.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde_json::Value as Json;
@@ -44,6 +45,8 @@ pub struct Endpoint {
     pub route: String,
     /// File that declares it, relative to the app directory.
     pub config_file: PathBuf,
+    /// Position in that file's list, from 0; problems of this endpoint name fields below `[entry]`.
+    pub config_entry: usize,
     /// Accepted HTTP method.
     pub method: Method,
     /// Name of the handler function.
@@ -77,7 +80,19 @@ pub enum Method {
     One(String),
 }
 
+impl fmt::Display for Method {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Method::Any => formatter.write_str("ANY"),
+            Method::One(verb) => formatter.write_str(verb),
+        }
+    }
+}
+
 /// Request validation (http-surface 3.4). A secret of `None` refuses every request.
+///
+/// On a webhook of a GitHub service `VerifyPayload` stands for GitHub's own delivery signature (http-surface 3.4.3), and
+/// `None` for a hook without a secret. Twilio hooks have `None`: their key is the service's `auth_token`.
 #[derive(Debug, Clone)]
 pub enum Validation {
     /// `NO_VALIDATION`.
