@@ -1,1 +1,27 @@
 //! The order of steps of one call, and how the parts are wired.
+//!
+//! Entry points, in reading order: [`RunningApp::new`] builds one served app from its loaded files, [`RunningApp::call`]
+//! answers one request, [`Answer`] is what the server sends and logs. The stages live in `webhook/`, one file each, in
+//! the order of http-surface 3.1; the type a stage gives can be built by that stage alone, so a stage cannot be skipped.
+//!
+//! Invariants: this crate opens no socket, reads no environment variable and names no status code for our own errors.
+//! Everything a run may reach goes through [`isolate::Host`].
+
+mod addresses;
+mod answer;
+mod error;
+mod function_log;
+mod http_call;
+mod identity;
+mod query;
+mod running_app;
+mod settings;
+mod webhook;
+
+pub use addresses::TrustedProxies;
+pub use answer::{Answer, WebhookResponse};
+pub use error::{CallError, Fault, HandlerKind};
+pub use function_log::{Closing, LogEntry, LogRecord, LogSink, NoLog};
+pub use http_call::{BodyError, BodyFuture, HttpCall, RequestId, Target};
+pub use running_app::{HostFactory, Runner, RunningApp};
+pub use settings::{AppSettings, Compatibility};

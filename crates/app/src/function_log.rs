@@ -1,0 +1,492 @@
+//! The function log: one entry per request, in the shape the platform's own log had (http-surface 7).
+//!
+//! The record of a call is opened when the app is found, filled by the stages, and closed by the server with the status
+//! it sends. Formatting and redaction happen in [`LogEntry::to_json`], so a sink may do them on a thread of its own.
+
+use std::fmt::{self, Write};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use http::HeaderMap;
+use isolate::{Outcome, Usage};
+use serde_json::{Map, Value as Json, json};
+
+use crate::addresses::Caller;
+use crate::identity::AppIdentity;
+use crate::query;
+use crate::webhook::{Handler, canonical_headers};
+use crate::{AppSettings, HandlerKind, HttpCall, Target};
+
+/// Takes finished entries. Called on the path of a request: it must not block.
+pub trait LogSink: Send + Sync + 'static {
+    /// Keeps one entry.
+    fn append(&self, entry: LogEntry);
+}
+
+/// Keeps nothing.
+#[derive(Debug, Default)]
+pub struct NoLog;
+
+impl LogSink for NoLog {
+    fn append(&self, _entry: LogEntry) {}
+}
+
+/// What every entry of one app says.
+#[derive(Debug)]
+pub(crate) struct AppLabels {
+    pub identity: AppIdentity,
+    pub client_app_id: String,
+    pub location: String,
+    pub provider_region: Option<String>,
+}
+
+/// An entry being filled.
+pub struct LogRecord {
+    entry: LogEntry,
+    headers: HeaderMap,
+    query: String,
+    body: LoggedBody,
+    log_arguments: bool,
+    body_bytes_max: usize,
+    sink: Arc<dyn LogSink>,
+}
+
+/// One finished entry.
+#[derive(Debug)]
+pub struct LogEntry {
+    id: String,
+    request_id: String,
+    labels: Arc<AppLabels>,
+    kind: HandlerKind,
+    /// Path and query as received, `secret` masked.
+    request_url: String,
+    request_method: String,
+    started: SystemTime,
+    completed: SystemTime,
+    status: u16,
+    error: Option<String>,
+    error_code: Option<String>,
+    stack: Option<String>,
+    messages: Vec<String>,
+    usage: Usage,
+    /// Service of a webhook.
+    service: Option<String>,
+    /// Webhook, or route of an endpoint.
+    name: String,
+    /// Handler function of an endpoint.
+    function: Option<String>,
+    user_id: Option<String>,
+    caller: Caller,
+    arguments: Option<LoggedArguments>,
+}
+
+/// The arguments as logged: `{query, headers, body}`.
+#[derive(Debug)]
+struct LoggedArguments {
+    query: Vec<(String, String)>,
+    headers: Vec<(String, Vec<String>)>,
+    body: LoggedBody,
+}
+
+/// The first bytes of a body.
+#[derive(Debug, Default)]
+struct LoggedBody {
+    bytes: Bytes,
+    length: usize,
+}
+
+/// How a call ended on the wire.
+#[derive(Debug)]
+pub struct Closing {
+    /// Status sent.
+    pub status: u16,
+    /// `error` of the answer.
+    pub error: Option<String>,
+    /// `error_code` of the answer.
+    pub error_code: Option<String>,
+    /// Stack trace, shown in the log only.
+    pub stack: Option<String>,
+}
+
+impl LogRecord {
+    pub(crate) fn open(
+        labels: Arc<AppLabels>,
+        sink: Arc<dyn LogSink>,
+        call: &HttpCall,
+        settings: &AppSettings,
+    ) -> Self {
+        let (kind, name, service) = match &call.target {
+            Target::Webhook { service, webhook } => (HandlerKind::Webhook, webhook.clone(), Some(service.clone())),
+            Target::Endpoint { route } => (HandlerKind::Endpoint, route.clone(), None),
+        };
+        let query = call.query.clone().unwrap_or_default();
+        let request_url = match query.is_empty() {
+            true => call.path.clone(),
+            false => format!("{}?{}", call.path, query::with_masked_secret(&query)),
+        };
+        Self {
+            entry: LogEntry {
+                id: bson::oid::ObjectId::new().to_hex(),
+                request_id: call.id.to_string(),
+                labels,
+                kind,
+                request_url,
+                request_method: call.method.as_str().to_owned(),
+                started: call.received,
+                completed: call.received,
+                status: 0,
+                error: None,
+                error_code: None,
+                stack: None,
+                messages: Vec::new(),
+                usage: Usage::default(),
+                service,
+                name,
+                function: None,
+                user_id: None,
+                caller: Caller::determine(call.peer, &call.headers, &settings.trusted_proxies),
+                arguments: None,
+            },
+            headers: call.headers.clone(),
+            query,
+            body: LoggedBody::default(),
+            // Until the handler is known, nobody has agreed to have arguments logged.
+            log_arguments: false,
+            body_bytes_max: settings.log_body_bytes_max,
+            sink,
+        }
+    }
+
+    pub(crate) fn handler_found(&mut self, handler: &Handler<'_>) {
+        self.log_arguments = match handler {
+            Handler::Webhook { webhook, .. } => !webhook.disable_arg_logs,
+            Handler::Endpoint { endpoint, function } => {
+                self.entry.function = Some(endpoint.function_name.clone());
+                function.is_some_and(|function| !function.disable_arg_logs)
+            }
+        };
+    }
+
+    pub(crate) fn body_received(&mut self, body: &Bytes) {
+        if self.log_arguments {
+            // A copy of the beginning, so that a log queue cannot keep large bodies alive.
+            let bytes = Bytes::copy_from_slice(&body[..body.len().min(self.body_bytes_max)]);
+            self.body = LoggedBody { bytes, length: body.len() };
+        }
+    }
+
+    pub(crate) fn identified(&mut self, user_id: Option<&str>) {
+        self.entry.user_id = user_id.map(str::to_owned);
+    }
+
+    pub(crate) fn ran(&mut self, outcome: &Outcome) {
+        self.entry.messages = outcome.console.iter().map(|line| line.text.clone()).collect();
+        self.entry.usage = outcome.usage;
+    }
+
+    /// Finishes the entry and hands it to the sink.
+    pub fn close(mut self, closing: Closing) {
+        let mut entry = self.entry;
+        entry.completed = SystemTime::now();
+        entry.status = closing.status;
+        entry.error = closing.error;
+        entry.error_code = closing.error_code;
+        entry.stack = closing.stack;
+        if self.log_arguments {
+            entry.arguments = Some(LoggedArguments {
+                query: query::fields(None, &self.query, false),
+                headers: canonical_headers(&self.headers, &entry.caller),
+                body: std::mem::take(&mut self.body),
+            });
+        }
+        entry.trace();
+        self.sink.append(entry);
+    }
+}
+
+/// Target of the closing event of each call in the server's own log.
+const TARGET: &str = "selvedge::call";
+
+impl LogEntry {
+    /// The closing event of the call, for operators; the function log proper goes to the sink.
+    fn trace(&self) {
+        tracing::info!(
+            target: TARGET,
+            request_id = self.request_id,
+            app = self.labels.client_app_id,
+            kind = self.kind.log_type(),
+            name = self.name,
+            user = self.user_id.as_deref().unwrap_or("system"),
+            status = self.status,
+            error_code = self.error_code.as_deref().unwrap_or(""),
+            wall_ms = milliseconds(self.usage.wall),
+            js_ms = milliseconds(self.usage.cpu),
+            heap_bytes = self.usage.heap_bytes,
+            service_calls = self.usage.service_calls,
+            isolate_reused = self.usage.isolate_reused,
+            "call"
+        );
+    }
+
+    /// Client app id of the app.
+    pub fn client_app_id(&self) -> &str {
+        &self.labels.client_app_id
+    }
+
+    /// Status sent.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The entry as the platform's Admin API gave it (http-surface 7.1), credentials masked (7.4).
+    pub fn to_json(&self) -> Json {
+        let mut fields = Map::new();
+        let mut put = |name: &str, value: Json| {
+            if !value.is_null() {
+                fields.insert(name.to_owned(), value);
+            }
+        };
+        let identity = &self.labels.identity;
+        put("_id", self.id.clone().into());
+        put("co_id", self.request_id.clone().into());
+        put("domain_id", identity.domain.clone().into());
+        put("app_id", identity.app.clone().into());
+        put("group_id", identity.group.clone().into());
+        put("client_app_id", self.labels.client_app_id.clone().into());
+        put("type", self.kind.log_type().into());
+        put("request_url", self.request_url.clone().into());
+        put("request_method", self.request_method.clone().into());
+        put("started", timestamp(self.started).into());
+        put("completed", timestamp(self.completed).into());
+        put("status", self.status.into());
+        put("error", self.error.clone().into());
+        put("error_code", self.error_code.clone().into());
+        put("stack", self.stack.clone().into());
+        put("messages", self.messages.clone().into());
+        put("mem_time_usage", self.memory_time().into());
+        put("function_call_location", self.labels.location.clone().into());
+        put("function_call_provider_region", self.labels.provider_region.clone().into());
+        let arguments = self.arguments.as_ref().map(LoggedArguments::to_json);
+        let mut function_call = json!({"name": self.function.as_deref().unwrap_or(&self.name)});
+        function_call["arguments"] = arguments.clone().map_or(Json::Null, |arguments| json!([arguments]));
+        if let Some(service) = &self.service {
+            function_call["service"] = service.clone().into();
+        }
+        put("function_call", function_call);
+        match self.kind {
+            HandlerKind::Webhook => put("incoming_webhook_name", self.name.clone().into()),
+            HandlerKind::Endpoint => {
+                put("function_name", self.function.clone().into());
+                put("endpoint_route", self.name.clone().into());
+                put("endpoint_args", arguments.map_or(Json::Null, |arguments| arguments.to_string().into()));
+            }
+        }
+        put("user_id", self.user_id.clone().into());
+        put("remote_ip_address", self.caller.address.to_string().into());
+        Json::Object(fields)
+    }
+
+    /// Byte·milliseconds.
+    fn memory_time(&self) -> u64 {
+        u64::try_from(self.usage.wall.as_millis() * self.usage.heap_bytes as u128).unwrap_or(u64::MAX)
+    }
+}
+
+/// Lines for people: time, duration, type and name, `OK` or the error; console lines indented below (http-surface 9.10).
+impl fmt::Display for LogEntry {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let elapsed = self.completed.duration_since(self.started).unwrap_or_default();
+        write!(
+            formatter,
+            "{} [{}ms] {} {} {}",
+            timestamp(self.started),
+            milliseconds(elapsed),
+            self.kind.log_type(),
+            self.labels.client_app_id,
+            Plain(&self.request_method),
+        )?;
+        match &self.service {
+            Some(service) => write!(formatter, " {}/{}", Plain(service), Plain(&self.name))?,
+            None => write!(formatter, " {}", Plain(&self.name))?,
+        }
+        match &self.error {
+            None => write!(formatter, " -> {} OK", self.status)?,
+            Some(error) => write!(
+                formatter,
+                " -> {} {}: {}",
+                self.status,
+                self.error_code.as_deref().unwrap_or("Error"),
+                Plain(error)
+            )?,
+        }
+        write!(formatter, " ({})", self.request_id)?;
+        for message in &self.messages {
+            write!(formatter, "\n    {}", Plain(message))?;
+        }
+        for line in self.stack.iter().flat_map(|stack| stack.lines()) {
+            write!(formatter, "\n    {}", Plain(line.trim()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Text of strangers in a line for people: control characters cannot forge lines or colours.
+struct Plain<'a>(&'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| match character {
+            '\t' => formatter.write_char(character),
+            character if character.is_control() => write!(formatter, "{}", character.escape_unicode()),
+            character => formatter.write_char(character),
+        })
+    }
+}
+
+impl HandlerKind {
+    /// `type` of a log entry.
+    fn log_type(self) -> &'static str {
+        match self {
+            Self::Webhook => "WEBHOOK",
+            Self::Endpoint => "ENDPOINT",
+        }
+    }
+}
+
+fn timestamp(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Names whose values are masked, in headers, fields and bodies (http-surface 7.4).
+const MASKED: [&str; 7] =
+    ["password", "api-key", "apikey", "jwttokenstring", "authorization", "proxy-authorization", "cookie"];
+
+const MASK: &str = "***";
+
+fn is_masked(name: &str) -> bool {
+    MASKED.iter().any(|masked| masked.eq_ignore_ascii_case(name))
+}
+
+impl LoggedArguments {
+    fn to_json(&self) -> Json {
+        let query: Map<String, Json> = self
+            .query
+            .iter()
+            .map(|(name, value)| {
+                let hidden = name == "secret" || is_masked(name);
+                (name.clone(), if hidden { MASK } else { value.as_str() }.into())
+            })
+            .collect();
+        let headers: Map<String, Json> = self
+            .headers
+            .iter()
+            .map(|(name, values)| {
+                let hidden = is_masked(name);
+                let shown = values.iter().map(|value| if hidden { MASK } else { value.as_str() });
+                (name.clone(), shown.collect::<Vec<_>>().into())
+            })
+            .collect();
+        let mut arguments = json!({"query": query, "headers": headers});
+        if self.body.length > 0 {
+            arguments["body"] = self.body.to_json();
+        }
+        arguments
+    }
+}
+
+impl LoggedBody {
+    /// Binary in Extended JSON. A body that is cut off, or hidden because it holds credentials we cannot mask one by
+    /// one, says so beside it.
+    fn to_json(&self) -> Json {
+        let (bytes, note) = match self.masked() {
+            Some(bytes) if self.bytes.len() < self.length => (bytes, Some(format!("first bytes of {}", self.length))),
+            Some(bytes) => (bytes, None),
+            None => (Vec::new(), Some("hidden: it holds credentials".to_owned())),
+        };
+        let mut body = json!({"$binary": {"base64": BASE64.encode(bytes), "subType": "00"}});
+        if let Some(note) = note {
+            body["note"] = note.into();
+        }
+        body
+    }
+
+    /// The bytes with credentials masked; `None` when they cannot be told from the rest.
+    fn masked(&self) -> Option<Vec<u8>> {
+        let text = String::from_utf8_lossy(&self.bytes).to_ascii_lowercase();
+        if !MASKED.iter().any(|name| text.contains(name)) && !text.contains("secret") {
+            return Some(self.bytes.to_vec());
+        }
+        if self.bytes.len() < self.length {
+            return None;
+        }
+        if let Ok(mut json) = serde_json::from_slice::<Json>(&self.bytes) {
+            mask_json(&mut json);
+            return Some(json.to_string().into_bytes());
+        }
+        let text = std::str::from_utf8(&self.bytes).ok()?;
+        if !text.contains('=') || text.contains(['\n', '<', '{', '"']) {
+            return None;
+        }
+        let fields: Vec<String> = query::raw_pairs(text)
+            .map(|pair| match query::decode(pair.name) {
+                name if is_masked(&name) || name == "secret" => format!("{}={MASK}", pair.name),
+                _ => pair.pair.to_owned(),
+            })
+            .collect();
+        Some(fields.join("&").into_bytes())
+    }
+}
+
+/// Masks by name at every depth; the parser bounds the depth.
+fn mask_json(json: &mut Json) {
+    match json {
+        Json::Object(fields) => {
+            for (name, value) in fields {
+                match is_masked(name) || name == "secret" {
+                    true => *value = MASK.into(),
+                    false => mask_json(value),
+                }
+            }
+        }
+        Json::Array(items) => items.iter_mut().for_each(mask_json),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(text: &str, length: usize) -> LoggedBody {
+        LoggedBody { bytes: Bytes::copy_from_slice(text.as_bytes()), length }
+    }
+
+    fn check_masked(text: &str, expected: Option<&str>) {
+        let masked = body(text, text.len()).masked().map(|bytes| String::from_utf8(bytes).unwrap());
+        assert_eq!(masked.as_deref(), expected, "{text}");
+    }
+
+    #[test]
+    fn bodies_are_masked() {
+        check_masked(r#"{"a":1}"#, Some(r#"{"a":1}"#));
+        check_masked(r#"{"email":"a","password":"b"}"#, Some(r#"{"email":"a","password":"***"}"#));
+        check_masked(r#"{"a":[{"api-key":{"x":1}}]}"#, Some(r#"{"a":[{"api-key":"***"}]}"#));
+        check_masked("email=a&password=b", Some("email=a&password=***"));
+        check_masked("email=a&p%61ssword=b&password=", Some("email=a&p%61ssword=***&password=***"));
+        check_masked("<password>b</password>", None);
+        assert_eq!(body(r#"{"password":"b"#, 99).masked(), None, "cut off");
+        assert_eq!(body("abc", 99).to_json()["note"], "first bytes of 99");
+    }
+
+    #[test]
+    fn control_characters_cannot_forge_lines() {
+        assert_eq!(Plain("a\nb\x1b[31mc").to_string(), "a\\u{a}b\\u{1b}[31mc");
+    }
+}

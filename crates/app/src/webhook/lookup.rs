@@ -1,0 +1,193 @@
+//! From a path to a handler: service and webhook, or route and method (http-surface 3.2).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use app_model::{App, Endpoint, Function, Method, Service, Webhook};
+use isolate::{FrameAuthority, FunctionSource};
+
+use super::cors::Admitted;
+use super::request::Request;
+use crate::addresses::Caller;
+use crate::http_call::BodyFuture;
+use crate::{CallError, HandlerKind, LogRecord, RunningApp, Target};
+
+/// Handlers of one app by name.
+#[derive(Debug)]
+pub(crate) struct Handlers {
+    /// Service to webhook to positions in `App::services` and its `webhooks`.
+    webhooks: HashMap<String, HashMap<String, WebhookEntry>>,
+    /// Route to positions in `App::endpoints`.
+    endpoints: HashMap<String, Vec<usize>>,
+    /// Function name to position in `App::functions`.
+    functions: HashMap<String, usize>,
+}
+
+#[derive(Debug)]
+struct WebhookEntry {
+    service: usize,
+    webhook: usize,
+    source: Arc<FunctionSource>,
+}
+
+impl Handlers {
+    pub fn of(app: &App) -> Self {
+        let mut webhooks: HashMap<String, HashMap<String, WebhookEntry>> = HashMap::new();
+        for (service_index, service) in app.services.iter().enumerate() {
+            let hooks = webhooks.entry(service.name.clone()).or_default();
+            for (webhook_index, webhook) in service.webhooks.iter().enumerate() {
+                let source = Arc::new(FunctionSource {
+                    name: webhook.name.clone(),
+                    file: webhook.source_file.to_string_lossy().into_owned(),
+                    source: webhook.source.clone(),
+                    // Its user is decided before the run; the frame takes it from the invocation.
+                    run_as: FrameAuthority::Inherit,
+                    can_evaluate: None,
+                });
+                hooks.entry(webhook.name.clone()).or_insert(WebhookEntry {
+                    service: service_index,
+                    webhook: webhook_index,
+                    source,
+                });
+            }
+        }
+        let mut endpoints: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, endpoint) in app.endpoints.iter().enumerate() {
+            endpoints.entry(endpoint.route.clone()).or_default().push(index);
+        }
+        let functions =
+            app.functions.iter().enumerate().map(|(index, function)| (function.name.clone(), index)).collect();
+        Self { webhooks, endpoints, functions }
+    }
+
+    fn webhook<'a>(&'a self, app: &'a App, service: &str, name: &str) -> Result<Handler<'a>, CallError> {
+        let hooks = self.webhooks.get(service).ok_or_else(|| CallError::ServiceNotFound(service.to_owned()))?;
+        let entry = hooks.get(name).ok_or_else(|| CallError::WebhookNotFound(name.to_owned()))?;
+        let service = &app.services[entry.service];
+        Ok(Handler::Webhook { service, webhook: &service.webhooks[entry.webhook], source: &entry.source })
+    }
+
+    /// The entry for this very method wins over `*` (WH-10); a disabled one is not there (WH-11).
+    fn endpoint<'a>(&'a self, app: &'a App, route: &str, method: &str) -> Option<Handler<'a>> {
+        let candidates = self.endpoints.get(route)?;
+        let matching = |wanted: fn(&Method, &str) -> bool| {
+            candidates.iter().map(|index| &app.endpoints[*index]).find(|endpoint| wanted(&endpoint.method, method))
+        };
+        let endpoint = matching(|configured, method| matches!(configured, Method::One(verb) if verb == method))
+            .or_else(|| matching(|configured, _| *configured == Method::Any))
+            .filter(|endpoint| !endpoint.disabled)?;
+        let function = self.functions.get(&endpoint.function_name).map(|index| &app.functions[*index]);
+        Some(Handler::Endpoint { endpoint, function })
+    }
+}
+
+/// What answers a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Handler<'a> {
+    /// An incoming webhook.
+    Webhook {
+        /// Its service.
+        service: &'a Service,
+        /// Itself.
+        webhook: &'a Webhook,
+        /// Its `source.js`.
+        source: &'a Arc<FunctionSource>,
+    },
+    /// An HTTPS endpoint.
+    Endpoint {
+        /// The route.
+        endpoint: &'a Endpoint,
+        /// Its handler function, when the app has it.
+        function: Option<&'a Function>,
+    },
+}
+
+impl Handler<'_> {
+    pub fn kind(&self) -> HandlerKind {
+        match self {
+            Self::Webhook { .. } => HandlerKind::Webhook,
+            Self::Endpoint { .. } => HandlerKind::Endpoint,
+        }
+    }
+
+    /// Name in messages: of the webhook, or of the handler function.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Webhook { webhook, .. } => &webhook.name,
+            Self::Endpoint { endpoint, .. } => &endpoint.function_name,
+        }
+    }
+}
+
+/// A call whose handler is known and takes its method.
+pub(crate) struct Found<'a> {
+    app: &'a RunningApp,
+    handler: Handler<'a>,
+    request: Request,
+    body: BodyFuture,
+}
+
+impl<'a> Found<'a> {
+    pub fn into_parts(self) -> (&'a RunningApp, Handler<'a>, Request, BodyFuture) {
+        (self.app, self.handler, self.request, self.body)
+    }
+}
+
+/// Finds the handler, and checks method, `disabled` and load errors.
+pub(crate) fn find<'a>(admitted: Admitted<'a>, record: &mut Option<LogRecord>) -> Result<Found<'a>, CallError> {
+    let (app, call) = admitted.into_parts();
+    let method = call.method.as_str().to_ascii_uppercase();
+    let handler = match &call.target {
+        Target::Webhook { service, webhook } => app.handlers().webhook(app.app(), service, webhook)?,
+        Target::Endpoint { route } => app
+            .handlers()
+            .endpoint(app.app(), route, &method)
+            .ok_or_else(|| CallError::EndpointNotFound { method: method.clone(), route: route.clone() })?,
+    };
+    let request = Request {
+        path: call.path,
+        query: call.query.unwrap_or_default(),
+        caller: Caller::determine(call.peer, &call.headers, &app.settings().trusted_proxies),
+        headers: call.headers,
+        base_url: call.base_url,
+        method,
+    };
+    if let Some(record) = record {
+        record.handler_found(&handler);
+    }
+    match handler {
+        Handler::Webhook { webhook, .. } => {
+            if !webhook.servable {
+                return Err(CallError::Unservable { name: webhook.name.clone() });
+            }
+            if let Method::One(verb) = &webhook.method
+                && *verb != request.method
+            {
+                return Err(CallError::MethodNotAllowed { method: request.method, allow: verb.clone() });
+            }
+        }
+        Handler::Endpoint { endpoint, .. } => {
+            if !endpoint.servable {
+                return Err(CallError::Unservable { name: endpoint.route.clone() });
+            }
+        }
+    }
+    Ok(Found { app, handler, request, body: call.body })
+}
+
+/// Whether a handler for this target takes the method; an error when there is no such target at all.
+pub(crate) fn accepts(app: &RunningApp, target: &Target, method: &str) -> Result<bool, CallError> {
+    match target {
+        Target::Webhook { service, webhook } => match app.handlers().webhook(app.app(), service, webhook)? {
+            Handler::Webhook { webhook, .. } => {
+                Ok(matches!(&webhook.method, Method::Any) || webhook.method == Method::One(method.to_owned()))
+            }
+            Handler::Endpoint { .. } => Ok(false),
+        },
+        Target::Endpoint { route } => match app.handlers().endpoint(app.app(), route, method) {
+            Some(_) => Ok(true),
+            None if app.handlers().endpoints.contains_key(route) => Ok(false),
+            None => Err(CallError::EndpointNotFound { method: "OPTIONS".into(), route: route.clone() }),
+        },
+    }
+}

@@ -1,0 +1,48 @@
+//! The pipeline of one call, in the order of http-surface 3.1. Endpoints share every stage with webhooks.
+
+mod accept;
+mod can_evaluate;
+mod cors;
+mod credentials;
+mod headers;
+mod lookup;
+mod payload;
+mod receive;
+mod request;
+mod respond;
+mod run;
+mod run_as;
+mod signature;
+mod sniff;
+mod validate;
+
+pub(crate) use cors::Origins;
+pub(crate) use headers::canonical_headers;
+pub(crate) use lookup::{Handler, Handlers};
+
+use crate::{CallError, HttpCall, LogRecord, RunningApp, WebhookResponse};
+
+/// Answers one request. Each line is a stage; what it needs, only the line above can make.
+pub(crate) async fn call(
+    app: &RunningApp,
+    call: HttpCall,
+    record: &mut Option<LogRecord>,
+) -> Result<WebhookResponse, CallError> {
+    let _slot = app.take_slot()?;
+    let admitted = cors::admit(app, call)?;
+    let admitted = match cors::preflight(admitted)? {
+        cors::Preflight::Answered(response) => {
+            *record = None;
+            return Ok(response);
+        }
+        cors::Preflight::NotOne(admitted) => admitted,
+    };
+    let found = lookup::find(admitted, record)?;
+    let received = receive::receive_body(found, record).await?;
+    let validated = validate::validate(received)?;
+    let identified = run_as::identify(validated, record).await?;
+    let authorized = can_evaluate::decide(identified)?;
+    let invocation = payload::build_invocation(authorized)?;
+    let finished = run::run(invocation, record).await?;
+    respond::build_response(finished)
+}
