@@ -1,0 +1,1 @@
+exports = () => BSON.Binary.fromText("x");

@@ -1,0 +1,1 @@
+exports = () => BSON.Long(600206158, 342).toString();

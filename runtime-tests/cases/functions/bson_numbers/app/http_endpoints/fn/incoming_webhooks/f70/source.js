@@ -1,0 +1,1 @@
+exports = () => BSON.Decimal128.fromString("0.10");

@@ -1,0 +1,1 @@
+exports = (id) => id instanceof BSON.ObjectId;

@@ -1,0 +1,1 @@
+exports = () => { const a = BSON.ObjectId("5e58667d902d38559c802b13"), b = new BSON.ObjectId("5e58667d902d38559c802b13"); return [a.toString() === b.toString(), a instanceof BSON.ObjectId, b instanceof BSON.ObjectId, a.equals(b), `${a}`, a.getTimestamp().toISOString()]; };

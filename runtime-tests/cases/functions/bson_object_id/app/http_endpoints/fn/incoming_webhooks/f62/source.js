@@ -1,0 +1,1 @@
+exports = () => Object.entries(new BSON.ObjectId()).length;

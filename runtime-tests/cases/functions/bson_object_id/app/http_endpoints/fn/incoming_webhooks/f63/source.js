@@ -1,0 +1,1 @@
+exports = () => Object.prototype.toString.call(new BSON.ObjectId());

@@ -1,0 +1,1 @@
+exports = async () => { const d = await context.services.get("mongodb-atlas").db("fn65").collection("c").findOne({}); return [d._id instanceof BSON.ObjectId, context.functions.execute("is_id", d._id)]; };

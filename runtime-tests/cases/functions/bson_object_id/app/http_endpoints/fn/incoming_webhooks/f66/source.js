@@ -1,0 +1,1 @@
+exports = () => { const out = []; for (const x of ["xyz", "", "5e58667d902d38559c802b1", 5, {}]) { try { new BSON.ObjectId(x); out.push("made"); } catch (e) { out.push(e instanceof Error); } } return out; };

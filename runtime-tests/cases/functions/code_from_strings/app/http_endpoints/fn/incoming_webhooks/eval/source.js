@@ -1,0 +1,1 @@
+exports = function () { return eval("1 + 1"); };

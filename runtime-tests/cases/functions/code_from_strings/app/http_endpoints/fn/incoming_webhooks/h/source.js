@@ -1,0 +1,1 @@
+exports = function () { return new Function("context", "return context.values.get('v');")(context); };

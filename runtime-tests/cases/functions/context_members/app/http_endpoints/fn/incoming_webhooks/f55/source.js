@@ -1,0 +1,1 @@
+exports = () => context.values.get("nope") === undefined && context.values.get("__proto__") === undefined && context.values.get("constructor") === undefined;

@@ -1,0 +1,1 @@
+exports = () => [context.environment.tag, context.environment.values.u, context.environment.values.missing === undefined];

@@ -1,0 +1,1 @@
+exports = () => [process.env.SECRET === undefined, process.env.PATH === undefined, process.version];

@@ -1,0 +1,1 @@
+exports = function () { context.user.id = "x"; };

@@ -1,0 +1,1 @@
+exports = function () { context.functions.execute("sets"); return [context.user.id, context.runningAsSystem()]; };

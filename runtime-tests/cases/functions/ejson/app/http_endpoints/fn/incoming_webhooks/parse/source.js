@@ -1,0 +1,1 @@
+exports = () => { const v = EJSON.parse('{"a":{"$numberLong":"42"},"d":{"$date":{"$numberLong":"0"}},"p":1,"l":{"$date":"1970-01-01T00:00:00Z"}}'); return v.a === 42 && v.d instanceof Date && v.p === 1 && v.l.getTime() === 0; };

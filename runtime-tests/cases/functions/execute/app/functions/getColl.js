@@ -1,0 +1,1 @@
+exports = (name) => context.services.get("mongodb-atlas").db("fn43").collection(name);

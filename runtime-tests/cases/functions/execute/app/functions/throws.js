@@ -1,0 +1,1 @@
+exports = () => { saved = new Error("same"); throw saved; };

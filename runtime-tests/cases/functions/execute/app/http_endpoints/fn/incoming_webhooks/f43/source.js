@@ -1,0 +1,1 @@
+exports = async function () { return await context.functions.execute("getColl", "x").findOne({}); };

@@ -1,0 +1,1 @@
+exports = function () { const a = []; context.functions.execute("pushes", a); return a; };

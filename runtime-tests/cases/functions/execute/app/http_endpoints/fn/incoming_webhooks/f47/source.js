@@ -1,0 +1,1 @@
+exports = function () { try { context.functions.execute("throws"); } catch (e) { return e === saved; } };

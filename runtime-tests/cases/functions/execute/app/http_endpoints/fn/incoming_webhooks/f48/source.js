@@ -1,0 +1,1 @@
+exports = function () { try { context.functions.execute("nope"); } catch (e) { return e.message; } };

@@ -1,0 +1,2 @@
+exports = () => "c";
+// no newline at the end

@@ -1,0 +1,1 @@
+exports = async () => { return {a: 1}; };

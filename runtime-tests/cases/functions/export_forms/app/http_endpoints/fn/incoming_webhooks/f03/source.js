@@ -1,0 +1,1 @@
+exports = main; async function main(x) { return typeof x; }

@@ -1,0 +1,1 @@
+exports = () => 1; exports = () => 2;

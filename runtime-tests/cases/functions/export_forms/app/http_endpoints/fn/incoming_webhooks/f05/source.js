@@ -1,0 +1,2 @@
+exports = () => 5;
+if (typeof module === 'object') { module.exports = exports; }

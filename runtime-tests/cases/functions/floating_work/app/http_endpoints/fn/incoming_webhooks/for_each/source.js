@@ -1,0 +1,1 @@
+exports = function () { const c = context.services.get("mongodb-atlas").db("fn24").collection("d"); [1, 2, 3].forEach(async i => { await c.insertOne({ _id: i }); await c.updateOne({ _id: i }, { $set: { ok: true } }); }); };

@@ -1,0 +1,1 @@
+exports = function ({ query, body }, response) { return [query.a, body === undefined]; };

@@ -1,0 +1,1 @@
+exports = () => [BSON.MaxKey, BSON.MinKey, BSON.MaxKey()];

@@ -1,0 +1,1 @@
+exports = () => [btoa("hi"), atob("aGk="), new TextDecoder().decode(new TextEncoder().encode("€"))];

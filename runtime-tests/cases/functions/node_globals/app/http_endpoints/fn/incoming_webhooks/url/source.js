@@ -1,0 +1,1 @@
+exports = () => { const u = new URL("../b?x=1#f", "https://u:p@example.org:8080/a/c"); u.searchParams.append("y", "z w"); return [u.href, u.host, [...new URLSearchParams("a=1&a=2").getAll("a")].join()]; };

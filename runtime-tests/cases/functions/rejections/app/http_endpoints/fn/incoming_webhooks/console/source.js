@@ -1,0 +1,1 @@
+exports = function () { Promise.reject(new Error("logged")).catch(console.error); return "fine"; };

@@ -1,0 +1,1 @@
+exports = function () { Promise.reject(new Error("lost")); return 1; };

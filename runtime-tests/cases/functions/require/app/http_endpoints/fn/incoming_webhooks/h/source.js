@@ -1,0 +1,1 @@
+exports = () => { try { require("nope"); } catch (e) { return [e.message, e.code]; } };

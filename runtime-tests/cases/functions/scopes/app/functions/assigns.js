@@ -1,0 +1,1 @@
+exports = function () { h = function () { return 7; }; };

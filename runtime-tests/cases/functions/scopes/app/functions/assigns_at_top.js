@@ -1,0 +1,2 @@
+h = function () { return 8; };
+exports = () => {};

@@ -1,0 +1,2 @@
+function h() { return 1; }
+exports = () => h();

@@ -1,0 +1,1 @@
+exports = function () { Array.prototype.last = function () { return this[this.length - 1]; }; };

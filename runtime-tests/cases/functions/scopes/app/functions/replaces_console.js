@@ -1,0 +1,2 @@
+lines = [];
+exports = function () { console.log = function (m) { lines.push(m); }; };

@@ -1,0 +1,1 @@
+exports = function () { context.functions.execute("assigns"); return h(); };

@@ -1,0 +1,1 @@
+exports = function () { const before = typeof counter; counter = 1; return before; };

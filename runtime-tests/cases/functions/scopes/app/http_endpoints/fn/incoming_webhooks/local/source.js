@@ -1,0 +1,1 @@
+exports = function () { context.functions.execute("declares"); return typeof h; };

@@ -1,0 +1,1 @@
+exports = async function () { const c = context.services.get("mongodb-atlas").db("fn21").collection("c"); return { n: c.count(), docs: c.find().toArray(), deep: [{ p: Promise.resolve({ q: Promise.resolve(5) }) }] }; };

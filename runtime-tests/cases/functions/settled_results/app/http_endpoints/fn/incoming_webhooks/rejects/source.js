@@ -1,0 +1,1 @@
+exports = () => ({ a: Promise.reject(new Error("inside")) });

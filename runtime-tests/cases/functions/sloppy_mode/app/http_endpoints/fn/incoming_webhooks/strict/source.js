@@ -1,0 +1,1 @@
+exports = function () { "use strict"; n = 5; return n; };

@@ -1,0 +1,1 @@
+exports = function () { n = 5; return n; };

@@ -1,0 +1,1 @@
+exports = function () { with ({a: 1}) { return a; } };

@@ -1,0 +1,1 @@
+exports = () => { throw [1, "b"]; };

@@ -1,0 +1,1 @@
+exports = async () => { try { await context.services.get("mongodb-atlas").db("d").collection("c").find({ a: { $foo: 1 } }).toArray(); } catch (e) { return [e instanceof Error, typeof e.message, e.message.length > 0]; } };

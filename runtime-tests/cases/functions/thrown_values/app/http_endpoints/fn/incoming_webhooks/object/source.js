@@ -1,0 +1,1 @@
+exports = () => { throw { a: 1 }; };

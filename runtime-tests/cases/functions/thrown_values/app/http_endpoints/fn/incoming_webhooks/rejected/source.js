@@ -1,0 +1,1 @@
+exports = async () => { throw new RangeError("far"); };

@@ -1,0 +1,1 @@
+exports = async function () { const o = []; setTimeout(() => o.push("b"), 20); setTimeout(() => o.push("a"), 5); const t = setTimeout(() => o.push("never"), 1); clearTimeout(t); await new Promise(r => setTimeout(r, 60)); setImmediate(() => o.push("c")); queueMicrotask(() => o.push("m")); await new Promise(r => setTimeout(r, 20)); return o; };

@@ -1,0 +1,1 @@
+exports = () => [utils.crypto.hmac("hello!", "super-secret", "sha256", "base64"), utils.crypto.hash("sha256", "hello!").toBase64(), utils.crypto.decrypt("aes", BSON.Binary.fromBase64("WPBuIvJ6Bity43Uh822dW8QlVYVJaFUiDeUjlTiJXzptUuTYIKPlXekBQAJb"), "603082712271C525E087BD999A4E0738").text()];

@@ -1,0 +1,1 @@
+exports = () => { const k = "k".repeat(32); const a = utils.crypto.encrypt("aes", "m", k), b = utils.crypto.encrypt("aes", "m", k); return [a.toHex() !== b.toHex(), a.length(), utils.crypto.decrypt("aes", a, k).text(), utils.crypto.decrypt("aes", b, k).text()]; };

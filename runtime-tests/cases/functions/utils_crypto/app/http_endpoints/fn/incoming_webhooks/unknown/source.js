@@ -1,0 +1,1 @@
+exports = () => utils.crypto.hash("sha3", "x");

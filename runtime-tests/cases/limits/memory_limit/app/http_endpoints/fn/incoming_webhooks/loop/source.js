@@ -1,0 +1,1 @@
+exports = () => { try { while (true) {} } catch (e) { return "caught"; } };
