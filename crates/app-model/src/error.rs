@@ -19,7 +19,8 @@ pub enum LoadError {
     },
     /// No root file (http-surface 1.1, D2).
     #[error(
-        "{}: holds no app: none of root_config.json, realm_config.json, config.json and stitch.json is a root file{}",
+        "{}: holds no app: none of root_config.json, realm_config.json, config.json and stitch.json is a root file{}: \
+         give the directory that the platform's tool exported, or write a root file",
         directory.display(),
         reasons(.candidates)
     )]

@@ -275,7 +275,7 @@ mod tests {
         check("a\r\nb\rrequire('x')", &[(3, 1, "x")]);
         check(
             "`${ require('in') } ${ `${ {a: require('deep')}.a }` }` + require('after')",
-            &[(1, 9, "in"), (1, 33, "deep"), (1, 60, "after")],
+            &[(1, 5, "in"), (1, 32, "deep"), (1, 59, "after")],
         );
         check("const x = a / require('b') / c", &[(1, 15, "b")]);
         check("return /require('no')/.test(require('yes'))", &[(1, 29, "yes")]);

@@ -81,7 +81,7 @@ fn check_service(app: &App, service: &Service, problems: &mut Problems) {
         | ServiceKind::Other(_) => return,
     };
     for option in options {
-        if !service.config.get(*option).and_then(Json::as_str).is_some_and(|text| !text.is_empty()) {
+        if service.config.get(*option).and_then(Json::as_str).is_none_or(str::is_empty) {
             problems.warning(&file, &member("config", option), "is missing, so the service's actions fail: write it");
         }
     }

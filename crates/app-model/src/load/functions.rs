@@ -32,7 +32,15 @@ pub(super) fn load(loader: &mut Loader, layout: Layout) -> Vec<Function> {
         functions.read_directory(loader, directory, &tree, old_layout, &mut taken);
     }
     for (name, file) in &tree.sources {
-        if !taken.contains(file) {
+        // Beside the source of an older function lie its tests, at most.
+        let beside = file.rsplit_once('/').is_some_and(|(directory, _)| functions.old_directories.contains(directory));
+        if taken.contains(file) || beside {
+            continue;
+        }
+        if functions.manifest_broken {
+            // Defaults instead of the settings that cannot be read might let anybody in.
+            functions.add_refused(loader, name, file, PathBuf::from(MANIFEST));
+        } else {
             functions.add_unlisted(loader, name, file);
         }
     }
@@ -77,6 +85,9 @@ struct Functions {
     list: Vec<Function>,
     /// Name to the place that defined it.
     places: BTreeMap<String, String>,
+    /// Directories that hold one function of the older layout each.
+    old_directories: BTreeSet<String>,
+    manifest_broken: bool,
 }
 
 impl Functions {
@@ -84,14 +95,7 @@ impl Functions {
         let (entries, failures) = match manifest {
             Config::Absent => return,
             Config::Broken => {
-                // Running them with defaults instead of their own settings might let anybody in, or run as System
-                // what should not.
-                for (name, file) in &tree.sources {
-                    if !taken.insert(file.clone()) {
-                        continue;
-                    }
-                    self.add_refused(loader, name, file, PathBuf::from(MANIFEST));
-                }
+                self.manifest_broken = true;
                 return;
             }
             Config::Read { json: Json::Array(entries), failures } => (entries, failures),
@@ -102,7 +106,8 @@ impl Functions {
                     "",
                     format!("holds {found} where the list of functions is an array: write an array"),
                 );
-                return self.read_manifest(loader, Config::Broken, tree, taken);
+                self.manifest_broken = true;
+                return;
             }
         };
         for (index, entry) in entries.iter().enumerate() {
@@ -167,6 +172,7 @@ impl Functions {
         }
         let folder = directory.strip_prefix("functions/").unwrap_or(directory).to_owned();
         taken.insert(source_file.clone());
+        self.old_directories.insert(directory.to_owned());
         if !has_source {
             loader.problems.warning(
                 &source_file,

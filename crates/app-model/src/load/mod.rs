@@ -104,6 +104,8 @@ impl App {
     }
 }
 
+const REPEATED: &str = "is written twice in one object, and the last one counts: remove the other";
+
 /// State of one load.
 struct Loader {
     files: Files,
@@ -164,11 +166,7 @@ impl Loader {
         match json::parse(&text) {
             Ok((json, repeated)) => {
                 for field in repeated {
-                    self.problems.warning(
-                        file,
-                        &field,
-                        "is written twice in one object, and the last one counts: remove the other",
-                    );
+                    self.problems.warning(file, &field, REPEATED);
                 }
                 Config::Read { json, failures: Vec::new() }
             }

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value as Json};
 
-use super::Loader;
 use super::fields::Fields;
 use super::files::Text;
 use super::json;
 use super::problems::{Problems, quoted};
+use super::{Loader, REPEATED};
 use crate::{Layout, LoadError};
 
 const CANDIDATES: [&str; 4] = ["root_config.json", "realm_config.json", "config.json", "stitch.json"];
@@ -38,6 +38,7 @@ pub(super) fn find(loader: &mut Loader, directory: &Path) -> Result<Root, LoadEr
     let mut accepted: Option<(String, Map<String, Json>)> = None;
     let mut others = Vec::new();
     let mut other_app_id = None;
+    loader.list("");
     // Kept apart, because a file that only shares a root file's name is no mistake once there is a real one.
     let mut reasons = Problems::new(CANDIDATES.len() * 4);
     for file in CANDIDATES {
@@ -94,7 +95,12 @@ fn read_candidate(loader: &mut Loader, file: &str, reasons: &mut Problems) -> Op
         Text::Read(text) => text,
     };
     let parsed = match json::parse(&text) {
-        Ok((parsed, _)) => parsed,
+        Ok((parsed, repeated)) => {
+            for field in repeated {
+                loader.problems.warning(file, &field, REPEATED);
+            }
+            parsed
+        }
         Err(error) => {
             reasons.error(
                 file,
