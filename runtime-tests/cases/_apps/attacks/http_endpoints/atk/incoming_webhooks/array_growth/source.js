@@ -1,0 +1,1 @@
+exports = () => new Array(2 ** 27).fill(1.5).length;

@@ -1,0 +1,1 @@
+exports = () => String(2n ** 100000000n).length;

@@ -1,0 +1,1 @@
+exports = () => { const c = {}; c.c = c; Object.defineProperty(c, "x", { enumerable: true, get() { console.log(c); return 1; } }); for (let i = 0; i < 1e5; i++) console.log(c, new Proxy({}, {}), "\u001b[31m\n"); console.log("y".repeat(1e8)); return "quiet"; };

@@ -1,0 +1,1 @@
+exports = () => { const out = []; for (const f of ["process.mainModule", "require('fs')", "Deno", "process.binding('fs')"]) { try { const v = this.constructor.constructor("return " + f)(); out.push(typeof v); } catch (e) { out.push("error"); } } return out.filter(x => x !== "error" && x !== "undefined").length; };

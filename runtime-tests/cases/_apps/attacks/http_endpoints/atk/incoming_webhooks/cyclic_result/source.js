@@ -1,0 +1,1 @@
+exports = () => { const a = {}; a.a = a; return a; };

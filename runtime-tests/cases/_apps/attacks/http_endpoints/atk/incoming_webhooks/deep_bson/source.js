@@ -1,0 +1,1 @@
+exports = async () => { let o = {}; for (let i = 0; i < 200; i++) o = { o }; try { await context.services.get("mongodb-atlas").db("atk").collection("c").insertOne(o); return "in"; } catch (e) { return "refused"; } };

@@ -1,0 +1,1 @@
+exports = () => { let o = {}; for (let i = 0; i < 200000; i++) o = Object.create(o); let f = () => 1; for (let i = 0; i < 100000; i++) f = f.bind(null); let p = {}; for (let i = 0; i < 100000; i++) p = new Proxy(p, {}); try { p.x; } catch (e) {} return "built"; };

@@ -1,0 +1,1 @@
+exports = () => { let o = {}; for (let i = 0; i < 100000; i++) o = { o }; const out = []; for (const f of [() => JSON.stringify(o), () => EJSON.stringify(o), () => console.log(o)]) { try { f(); out.push("done"); } catch (e) { out.push(e.name); } } return out.length; };

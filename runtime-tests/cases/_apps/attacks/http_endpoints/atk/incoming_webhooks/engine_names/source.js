@@ -1,0 +1,1 @@
+exports = () => [typeof Deno, typeof __bootstrap, typeof ops, typeof prelude, typeof primordials, typeof native, Object.getOwnPropertyNames(globalThis).filter(n => /deno|bootstrap|native|prelude|core$/i.test(n)).join()].join();

@@ -1,0 +1,1 @@
+exports = () => [typeof leaked, [].evil, ({}).x, typeof Array.prototype.map, typeof JSON.stringify];

@@ -1,0 +1,1 @@
+exports = () => { const o = { get a() { return o.b; }, get b() { return o.a; } }; return o; };

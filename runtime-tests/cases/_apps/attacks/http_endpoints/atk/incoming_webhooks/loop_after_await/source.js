@@ -1,0 +1,1 @@
+exports = async () => { await null; while (true) {} };

@@ -1,0 +1,1 @@
+exports = () => ["__proto__", "constructor", "toString", "PATH"].every(k => context.values.get(k) === undefined);

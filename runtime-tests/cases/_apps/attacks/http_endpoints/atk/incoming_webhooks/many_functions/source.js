@@ -1,0 +1,1 @@
+exports = () => { const a = []; for (let i = 0; ; i++) a.push(new Function("return " + i)); };

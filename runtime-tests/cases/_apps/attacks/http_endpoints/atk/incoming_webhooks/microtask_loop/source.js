@@ -1,0 +1,1 @@
+exports = () => { (function f() { Promise.resolve().then(f); })(); };

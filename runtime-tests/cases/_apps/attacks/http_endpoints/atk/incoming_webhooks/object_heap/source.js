@@ -1,0 +1,1 @@
+exports = () => { const a = []; for (;;) a.push({ a: a.length }); };

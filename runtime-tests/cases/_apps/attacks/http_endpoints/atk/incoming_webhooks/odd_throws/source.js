@@ -1,0 +1,1 @@
+exports = () => { const { proxy, revoke } = Proxy.revocable({}, {}); revoke(); throw proxy; };

@@ -1,0 +1,1 @@
+exports = () => { const p = new Proxy({}, { get: () => { for (;;); } }); return p.x; };

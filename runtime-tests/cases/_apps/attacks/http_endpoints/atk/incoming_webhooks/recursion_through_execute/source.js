@@ -1,0 +1,1 @@
+exports = () => { try { return context.functions.execute("again"); } catch (e) { return e.name; } };

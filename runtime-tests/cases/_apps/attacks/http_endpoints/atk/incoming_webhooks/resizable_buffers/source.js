@@ -1,0 +1,1 @@
+exports = () => { if (!ArrayBuffer.prototype.resize) return "ok"; const b = new ArrayBuffer(1024, { maxByteLength: 4096 }); const u = new Uint8Array(b); const o = { a: u, get b() { b.resize(0); return 1; }, c: u }; try { EJSON.stringify(o); } catch (e) {} return "ok"; };

@@ -1,0 +1,1 @@
+exports = () => { for (;;) { try { for (;;); } catch (e) {} finally { for (;;); } } };

@@ -1,0 +1,1 @@
+exports = async () => { let n = 0; Object.defineProperty(Object.prototype, "then", { configurable: true, get() { n++; return undefined; } }); const d = await context.services.get("mongodb-atlas").db("atk").collection("none").findOne({}); return d === null; };
