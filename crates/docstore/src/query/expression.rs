@@ -27,3 +27,17 @@ impl Expression {
         Ok(self.evaluate(document)?.is_some_and(|value| ValueRef::from(&value).is_truthy()))
     }
 }
+
+/// An update by a pipeline of `$set`, `$unset` and `$replaceWith`.
+#[derive(Debug)]
+pub(crate) struct UpdatePipeline(Vec<Bson>);
+
+impl UpdatePipeline {
+    pub(crate) fn parse(stages: &[Bson], _context: &QueryContext) -> CommandResult<Self> {
+        Ok(Self(stages.to_vec()))
+    }
+
+    pub(crate) fn apply(&self, _document: &bson::Document) -> CommandResult<bson::Document> {
+        Err(crate::error::CommandError::not_supported("pipeline updates"))
+    }
+}
