@@ -4,7 +4,6 @@
 
   const {
     ArrayPrototypeSort,
-    ObjectDefineProperties,
     ObjectDefineProperty,
     ObjectGetOwnPropertyDescriptor,
     ObjectSetPrototypeOf,
@@ -36,8 +35,19 @@
     return StringPrototypeToWellFormed(`${value}`);
   }
 
+  function typeError(message, code) {
+    const error = new TypeErrorCtor(message);
+    ObjectDefineProperty(error, "code", { __proto__: null, value: code, writable: true, enumerable: true, configurable: true });
+    return error;
+  }
+
   function need(count, given, call) {
-    if (given < count) throw new TypeErrorCtor(`${call}: ${count} argument${count === 1 ? "" : "s"} required, got ${given}`);
+    if (given >= count) return;
+    throw typeError(`${call}: ${count} argument${count === 1 ? "" : "s"} required, got ${given}`, "ERR_MISSING_ARGS");
+  }
+
+  function notATuple() {
+    return typeError("Each query pair must be an iterable [name, value] tuple", "ERR_INVALID_TUPLE");
   }
 
   // An array without prototype: appending to it runs no setter that user code put on Array.prototype.
@@ -70,19 +80,20 @@
   // Names and values in turn, from whatever a URLSearchParams can be made of.
   function pairsOf(init) {
     const pairs = newList();
-    if (init === undefined) return pairs;
-    if ((typeof init === "object" && init !== null) || typeof init === "function") {
+    // `null` is empty as in Node, where the standard would read the text "null".
+    if (init === undefined || init === null) return pairs;
+    if (typeof init === "object" || typeof init === "function") {
       const method = iteratorMethod(init);
       if (method !== undefined) {
         const entries = listOf(init, method);
         for (let i = 0; i < entries.length; i++) {
           const entry = entries[i];
           if ((typeof entry !== "object" && typeof entry !== "function") || entry === null) {
-            throw new TypeErrorCtor("each query pair must be an iterable [name, value] tuple");
+            throw notATuple();
           }
           const entryMethod = iteratorMethod(entry);
           const pair = entryMethod === undefined ? newList() : listOf(entry, entryMethod);
-          if (pair.length !== 2) throw new TypeErrorCtor("each query pair must be an iterable [name, value] tuple");
+          if (pair.length !== 2) throw notATuple();
           pairs[pairs.length] = text(pair[0]);
           pairs[pairs.length] = text(pair[1]);
         }
@@ -307,10 +318,13 @@
   }
 
   function invalidUrl(input) {
-    const error = new TypeErrorCtor(`Invalid URL: ${StringPrototypeSlice(`${input}`, 0, 1024)}`);
-    ObjectDefineProperties(error, {
-      code: { __proto__: null, value: "ERR_INVALID_URL", writable: true, enumerable: true, configurable: true },
-      input: { __proto__: null, value: `${input}`, writable: true, enumerable: true, configurable: true },
+    const error = typeError(`Invalid URL: ${StringPrototypeSlice(`${input}`, 0, 1024)}`, "ERR_INVALID_URL");
+    ObjectDefineProperty(error, "input", {
+      __proto__: null,
+      value: `${input}`,
+      writable: true,
+      enumerable: true,
+      configurable: true,
     });
     return error;
   }

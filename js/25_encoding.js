@@ -7,6 +7,7 @@
     ObjectDefineProperty,
     RangeErrorCtor,
     ReflectOwnKeys,
+    StringPrototypeCharCodeAt,
     StringPrototypeIsWellFormed,
     StringPrototypeSlice,
     StringPrototypeToLowerCase,
@@ -21,6 +22,11 @@
     Uint8ArrayCtor,
   } = prelude.primordials;
   const { native } = prelude;
+
+  function withCode(error, code) {
+    ObjectDefineProperty(error, "code", { __proto__: null, value: code, writable: true, enumerable: true, configurable: true });
+    return error;
+  }
 
   // --- TextEncoder ------------------------------------------------------------------------------------------------
 
@@ -132,7 +138,9 @@
 
     constructor(label = "utf-8", options = undefined) {
       const encoding = LABELS[StringPrototypeToLowerCase(StringPrototypeTrim(`${label}`))];
-      if (encoding === undefined) throw new RangeErrorCtor(`TextDecoder: the encoding "${label}" is not supported`);
+      if (encoding === undefined) {
+        throw withCode(new RangeErrorCtor(`The "${label}" encoding is not supported`), "ERR_ENCODING_NOT_SUPPORTED");
+      }
       this.#encoding = encoding;
       this.#fatal = options !== undefined && options !== null && !!options.fatal;
       this.#ignoreBOM = options !== undefined && options !== null && !!options.ignoreBOM;
@@ -154,7 +162,8 @@
       const stream = options !== undefined && options !== null && !!options.stream;
       let bytes = input === undefined ? NO_BYTES : prelude.bytesOf(input);
       if (bytes === undefined) {
-        throw new TypeErrorCtor("TextDecoder.decode: the input must be an ArrayBuffer or a view of one");
+        const error = new TypeErrorCtor("TextDecoder.decode: the input must be an ArrayBuffer or a view of one");
+        throw withCode(error, "ERR_INVALID_ARG_TYPE");
       }
       if (TypedArrayPrototypeGetLength(this.#pending) > 0) bytes = joined(this.#pending, bytes);
       const total = TypedArrayPrototypeGetLength(bytes);
@@ -200,20 +209,16 @@
       const text = native.readText(units, "utf16le", 0, whole);
       if (whole === length && StringPrototypeIsWellFormed(text)) return text;
       if (this.#fatal) throw malformed(this.#encoding);
-      return StringPrototypeToWellFormed(text) + (whole === length ? "" : "\ufffd");
+      const wellFormed = StringPrototypeToWellFormed(text);
+      // Half a unit after half a pair is one error, not two.
+      const endsInHalfPair = whole > 0 && (StringPrototypeCharCodeAt(text, whole / 2 - 1) & 0xfc00) === 0xd800;
+      return wellFormed + (whole === length || endsInHalfPair ? "" : "\ufffd");
     }
   }
 
   function malformed(encoding) {
     const error = new TypeErrorCtor(`The encoded data was not valid for encoding ${encoding}`);
-    ObjectDefineProperty(error, "code", {
-      __proto__: null,
-      value: "ERR_ENCODING_INVALID_ENCODED_DATA",
-      writable: true,
-      enumerable: true,
-      configurable: true,
-    });
-    return error;
+    return withCode(error, "ERR_ENCODING_INVALID_ENCODED_DATA");
   }
 
   function finish(constructor, tag) {

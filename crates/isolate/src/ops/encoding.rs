@@ -43,7 +43,7 @@ enum Encoding {
     Windows1252,
     /// Writing stops at the first pair that is not hexadecimal.
     Hex,
-    /// Writing skips what is not in either alphabet.
+    /// Writing skips what is not in either alphabet, up to the first `=`.
     Base64,
     Base64Url,
     /// Writing only: standard alphabet, padded, nothing else.
@@ -277,7 +277,7 @@ fn write_hex(units: Units, to: &mut [u8]) -> usize {
 /// What [`write_base64`] takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Strictness {
-    /// Both alphabets; everything else is skipped.
+    /// Both alphabets; everything else is skipped, and `=` ends the text.
     None,
     /// The standard alphabet, correctly padded.
     Padded,
@@ -322,10 +322,12 @@ fn write_base64(units: Units, to: &mut [u8], strictness: Strictness) -> Option<u
     for index in 0..length {
         let digit = base64_digit(units.get(index), strictness);
         if digit == 64 {
-            if strictness == Strictness::None {
-                continue;
+            match strictness {
+                // Padding ends the text, as in Node.
+                Strictness::None if units.get(index) == u16::from(b'=') => break,
+                Strictness::None => continue,
+                Strictness::Padded | Strictness::UrlUnpadded => return None,
             }
-            return None;
         }
         bits = bits << 6 | u32::from(digit);
         digits += 1;
@@ -623,7 +625,8 @@ mod tests {
             ("-_-_", &[0xfb, 0xff, 0xbf]),
             ("+/+/", &[0xfb, 0xff, 0xbf]),
             ("a", b""),
-            ("aGkaGk", &[0x68, 0x69, 0x1a, 0x1a]),
+            ("aGk=aGk=", b"hi"),
+            ("aG=k", b"h"),
         ] {
             assert_eq!(lenient(text), bytes, "{text:?}");
         }
