@@ -614,11 +614,12 @@
 
   // --- Decimal128 -------------------------------------------------------------------------------------------------
 
-  // An Error of our own text: the native's message is for us.
-  function decimalText(text) {
-    if (isKind(text, DECIMAL128)) return native.payloadOf(text);
-    if (text === undefined) text = "0";
-    return native.decimal128(`${text}`);
+  function decimalText(value) {
+    if (isKind(value, DECIMAL128)) return native.payloadOf(value);
+    const text = value === undefined ? "0" : `${value}`;
+    // 34 digits are significant; nobody writes thousands of zeros around them.
+    if (text.length > 4096) throw new ErrorCtor("invalid Decimal128: the text is too long");
+    return native.decimal128(text);
   }
 
   function Decimal128(text) {

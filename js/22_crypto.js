@@ -88,7 +88,7 @@
 
     sign(method, message, privateKey, scheme) {
       choice(method, "utils.crypto.sign", "encryption type", ["rsa"]);
-      const name = choice(scheme === undefined ? "pss" : scheme, "utils.crypto.sign", "signature scheme", ["pss", "pkcs1v15"]);
+      const name = choice(scheme ?? "pss", "utils.crypto.sign", "signature scheme", ["pss", "pkcs1v15"]);
       const bytes = messageBytes(message, "utils.crypto.sign", "message");
       const key = textOf(privateKey, "utils.crypto.sign", "private key");
       const signature = native.signMessage(name === "pss" ? "PS256" : "RS256", key, bytes);
@@ -98,7 +98,7 @@
 
     verify(method, message, publicKey, signature, scheme) {
       choice(method, "utils.crypto.verify", "encryption type", ["rsa"]);
-      const name = choice(scheme === undefined ? "pss" : scheme, "utils.crypto.verify", "signature scheme", ["pss", "pkcs1v15"]);
+      const name = choice(scheme ?? "pss", "utils.crypto.verify", "signature scheme", ["pss", "pkcs1v15"]);
       const bytes = messageBytes(message, "utils.crypto.verify", "message");
       const key = textOf(publicKey, "utils.crypto.verify", "public key");
       const signed = prelude.bytesOf(signature);

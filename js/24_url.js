@@ -4,6 +4,9 @@
 
   const {
     ArrayPrototypeSort,
+    MapCtor,
+    MapPrototypeGet,
+    MapPrototypeSet,
     ObjectDefineProperty,
     ObjectGetOwnPropertyDescriptor,
     ObjectSetPrototypeOf,
@@ -100,14 +103,18 @@
         return pairs;
       }
       const keys = ReflectOwnKeys(init);
+      const places = new MapCtor();
       for (let i = 0; i < keys.length; i++) {
         const descriptor = ObjectGetOwnPropertyDescriptor(init, keys[i]);
         if (descriptor === undefined || !descriptor.enumerable) continue;
         const name = text(keys[i]);
         const value = text(init[keys[i]]);
         // A name that repeats after it was made well-formed replaces the value.
-        let at = 0;
-        while (at < pairs.length && pairs[at] !== name) at += 2;
+        let at = MapPrototypeGet(places, name);
+        if (at === undefined) {
+          at = pairs.length;
+          MapPrototypeSet(places, name, at);
+        }
         pairs[at] = name;
         pairs[at + 1] = value;
       }
@@ -121,10 +128,11 @@
     return ObjectSetPrototypeOf(native.searchParamsParse(StringPrototypeSlice(query, start)), null);
   }
 
-  let setQueryOf;
+  let queryChanges;
   let replacePairsOf;
   let ownedParams;
   let pairOf;
+  let serialize;
 
   class URLSearchParams {
     #pairs;
@@ -144,6 +152,7 @@
         params.#url = url;
         return params;
       };
+      serialize = (params) => native.searchParamsSerialize(params.#pairs);
       pairOf = (params, index) => {
         const pairs = params.#pairs;
         return index * 2 < pairs.length ? [pairs[index * 2], pairs[index * 2 + 1]] : undefined;
@@ -151,7 +160,7 @@
     }
 
     #changed() {
-      if (this.#url !== undefined) setQueryOf(this.#url, native.searchParamsSerialize(this.#pairs));
+      if (this.#url !== undefined) queryChanges(this.#url);
     }
 
     get size() {
@@ -330,21 +339,32 @@
   }
 
   class URL {
-    #parts;
+    #current;
     #params = undefined;
+    // The parameters changed since the parts were made: the query is written when somebody looks, so that many changes
+    // cost one.
+    #isStale = false;
 
     constructor(url, base = undefined) {
       need(1, arguments.length, "URL");
       const result = parts(url, base);
       if (result === undefined) throw invalidUrl(url);
-      this.#parts = result;
+      this.#current = result;
     }
 
     static {
-      setQueryOf = (url, query) => {
-        const result = native.urlSet(url.#parts[HREF], "search", query);
-        if (result !== undefined) url.#parts = result;
+      queryChanges = (url) => {
+        url.#isStale = true;
       };
+    }
+
+    get #parts() {
+      if (this.#isStale) {
+        this.#isStale = false;
+        const result = native.urlSet(this.#current[HREF], "search", serialize(this.#params));
+        if (result !== undefined) this.#current = result;
+      }
+      return this.#current;
     }
 
     static canParse(url, base = undefined) {
@@ -359,7 +379,7 @@
 
     #set(part, value) {
       const result = native.urlSet(this.#parts[HREF], part, text(value));
-      if (result !== undefined) this.#parts = result;
+      if (result !== undefined) this.#current = result;
     }
 
     #queryChanged() {
@@ -373,7 +393,8 @@
     set href(value) {
       const result = parts(value, undefined);
       if (result === undefined) throw invalidUrl(value);
-      this.#parts = result;
+      this.#current = result;
+      this.#isStale = false;
       this.#queryChanged();
     }
 
