@@ -365,6 +365,11 @@ ecdsa!(sign_p256, verify_p256, p256);
 ecdsa!(sign_p384, verify_p384, p384);
 ecdsa!(sign_p521, verify_p521, p521);
 
+/// Runs the work of a key that user code wrote. A panic in a crate over a hostile key must not end the process.
+fn with_foreign_key<R>(work: impl FnOnce() -> Result<R, KeyError>) -> Result<R, KeyError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(Err(KeyError::Unusable))
+}
+
 fn sign(method: Method, key: &str, message: &[u8]) -> Result<Vec<u8>, KeyError> {
     match method {
         Method::Hmac(hash) => Ok(hash.hmac(key.as_bytes(), message)),
@@ -452,7 +457,8 @@ fn sign_message<'s>(
     let Some(key) = string_argument(scope, &arguments, 1) else { return };
     let Some(view) = view_argument(scope, &arguments, 2) else { return };
     let mut storage = [0; v8::TYPED_ARRAY_MAX_SIZE_IN_HEAP];
-    match sign(method, &key, view_bytes(&view, &mut storage)) {
+    let message = view_bytes(&view, &mut storage);
+    match with_foreign_key(|| sign(method, &key, message)) {
         Ok(signature) => return_bytes(scope, &mut result, &signature),
         Err(error) => return_string(scope, &mut result, &error.to_string()),
     }
@@ -470,8 +476,107 @@ fn verify_message<'s>(
     let Some(view) = view_argument(scope, &arguments, 2) else { return };
     let Some(signature) = bytes_argument(scope, &arguments, 3) else { return };
     let mut storage = [0; v8::TYPED_ARRAY_MAX_SIZE_IN_HEAP];
-    match verify(method, &key, view_bytes(&view, &mut storage), &signature) {
+    let message = view_bytes(&view, &mut storage);
+    match with_foreign_key(|| verify(method, &key, message, &signature)) {
         Ok(valid) => result.set_bool(valid),
         Err(error) => result.set(text(scope, &error.to_string()).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aes_gcm_opens_what_it_seals_and_nothing_else() {
+        for length in [16, 24, 32] {
+            let cipher = AesCipher::new(&vec![7; length]).expect("the key has a valid length");
+            let mut sealed = [0; 5 + NONCE_BYTES + TAG_BYTES];
+            assert!(cipher.seal(&[1; NONCE_BYTES], b"hello", &mut sealed));
+            let mut plain = [0; 5];
+            assert!(cipher.open(&sealed, &mut plain));
+            assert_eq!(&plain, b"hello");
+            for index in 0..sealed.len() {
+                let mut changed = sealed;
+                changed[index] ^= 1;
+                let mut untouched = [0; 5];
+                assert!(!cipher.open(&changed, &mut untouched), "byte {index}");
+                assert_eq!(untouched, [0; 5], "nothing leaks from a message that is not authentic");
+            }
+            assert!(!cipher.seal(&[1; NONCE_BYTES], b"hello", &mut [0; 4]));
+            assert!(!cipher.open(&sealed[..10], &mut plain));
+        }
+        assert!(AesCipher::new(&[0; 17]).is_none());
+    }
+
+    #[test]
+    fn pem_needs_matching_labels_and_base64() {
+        for (text, label) in [
+            ("-----BEGIN A-----\nAAAA\n-----END A-----", Some("A")),
+            ("noise -----BEGIN A B----- AA AA -----END A B----- noise", Some("A B")),
+            ("-----BEGIN A-----\nAAAA\n-----END B-----", None),
+            ("-----BEGIN A-----\nAAAA", None),
+            ("-----BEGIN A-----\nProc-Type: 4,ENCRYPTED\nAAAA\n-----END A-----", None),
+            ("", None),
+        ] {
+            assert_eq!(Pem::parse(text).map(|pem| pem.label), label, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn public_keys_are_recognised_wherever_they_stand() {
+        assert!(is_public_key("-----BEGIN PUBLIC KEY-----"));
+        assert!(is_public_key("x\n-----BEGIN RSA PUBLIC KEY-----"));
+        assert!(is_public_key("-----BEGIN CERTIFICATE-----"));
+        assert!(!is_public_key("-----BEGIN PRIVATE KEY-----"));
+        assert!(!is_public_key("secret"));
+    }
+
+    /// Keys that user code damaged, by mistake or on purpose, give errors: no panic, no endless work (ATK-95).
+    #[test]
+    fn damaged_keys_are_refused_quickly() {
+        let keys: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/engine/signing_keys.json")).expect("the file is JSON");
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as usize
+        };
+        let started = std::time::Instant::now();
+        for name in [
+            "rsaPkcs1",
+            "rsaPkcs8",
+            "rsaPublicPkcs1",
+            "rsaPublic",
+            "p256",
+            "p384Sec1",
+            "p521",
+            "p256Public",
+            "p521Public",
+        ] {
+            let text = keys[name].as_str().expect("the key is there");
+            let pem = Pem::parse(text).expect("the key is PEM");
+            for _ in 0..500 {
+                let mut der = pem.der.clone();
+                for _ in 0..1 + random() % 3 {
+                    let index = random() % der.len();
+                    match random() % 3 {
+                        0 => der[index] = random() as u8,
+                        1 => der.truncate(index.max(1)),
+                        _ => der.insert(index, random() as u8),
+                    }
+                }
+                let damaged = format!("-----BEGIN {0}-----\n{1}\n-----END {0}-----", pem.label, STANDARD.encode(der));
+                for method in
+                    ["RS256", "PS512", "ES256", "ES384", "ES512"].map(|name| Method::named(name).expect("known"))
+                {
+                    let _ = sign(method, &damaged, b"message");
+                    let _ = verify(method, &damaged, b"message", &[1; 256]);
+                }
+            }
+        }
+        assert!(started.elapsed() < std::time::Duration::from_secs(60), "{:?}", started.elapsed());
     }
 }
