@@ -461,3 +461,11 @@ pub fn quantize(value: Decimal128, exponent: i32, rounding: Rounding) -> Decimal
         context.quantize(number, &pattern);
     })
 }
+
+/// The value rounded to an integer; values that are integers, infinite or NaN stay as they are.
+pub fn round_to_integer(value: Decimal128, rounding: Rounding) -> Decimal128 {
+    match parts(value) {
+        Parts::Finite { exponent, .. } if exponent < 0 => quantize(value, 0, rounding),
+        _ => value,
+    }
+}

@@ -159,6 +159,7 @@ impl<'p, 'a> Generator<'p, 'a> {
         let mut entries: Vec<ValueRef<'a>> = items.iter().collect();
         if entries.is_empty() {
             entries.push(ValueRef::Undefined);
+            nested = false;
         }
         for entry in entries {
             let mut next = fields.clone();

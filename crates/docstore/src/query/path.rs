@@ -119,9 +119,9 @@ fn visit_array<'a>(
             continue;
         }
         let beyond = &rest[1..];
+        // Entered by its number, so the element is not one that the positional operator would mean.
         match item {
-            _ if beyond.is_empty() => visitor(Some(item), offset)?,
-            // Entered by its number, so the element is not the one an array operator would mean.
+            _ if beyond.is_empty() => visitor(Some(item), outer)?,
             ValueRef::Document(inner) => visit_document(inner, beyond, leaf, outer, visitor)?,
             ValueRef::Array(inner) => visit_array(inner, beyond, leaf, outer, visitor)?,
             _ => {}

@@ -266,11 +266,7 @@ impl Node {
                 children.sort_by(Self::canonical_order);
                 Self::Nor(children)
             }
-            Self::Not(child) => match child.canonical() {
-                // A double negation is the condition itself.
-                Self::Not(inner) => *inner,
-                child => Self::Not(Box::new(child)),
-            },
+            Self::Not(child) => Self::Not(Box::new(child.canonical())),
             Self::Path(path, Test::In(membership)) => match membership.single() {
                 Some(value) => Self::Path(path, Test::equality(value)),
                 None => Self::Path(path, Test::In(membership)),

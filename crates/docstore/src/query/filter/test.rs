@@ -9,7 +9,7 @@ use crate::query::collation::Collation;
 use crate::query::decimal;
 use crate::query::geo::{GeoTest, Near};
 use crate::query::regex::Regex;
-use crate::query::value::{TypeBracket, ValueRef, compare, compare_refs};
+use crate::query::value::{TypeBracket, ValueRef, compare, compare_refs, f64_to_exact_i64};
 
 /// A test of one value.
 #[derive(Debug, Clone)]
@@ -132,7 +132,9 @@ impl BitTest {
                     bytes.get(position as usize / 8).is_some_and(|byte| byte >> (position % 8) & 1 == 1)
                 });
             }
-            ValueRef::Decimal128(number) => decimal_to_long(number),
+            ValueRef::Decimal128(number) => {
+                decimal_to_long(decimal::round_to_integer(number, decimal::Rounding::HalfEven))
+            }
             other => match other.as_exact_i64() {
                 Some(number) => number,
                 None => return false,
@@ -153,9 +155,10 @@ impl BitTest {
     }
 }
 
-/// The decimal as `$mod` and bit tests read it: without its fraction; zero when it is no 64-bit integer.
+/// The decimal without its fraction. What has no place among 64-bit integers is the least of them, as MongoDB's decimal
+/// library answers.
 fn decimal_to_long(number: bson::Decimal128) -> i64 {
-    decimal::truncate_to_i128(number).and_then(|number| i64::try_from(number).ok()).unwrap_or(0)
+    decimal::truncate_to_i128(number).and_then(|number| i64::try_from(number).ok()).unwrap_or(i64::MIN)
 }
 
 impl Test {
@@ -259,7 +262,8 @@ fn matches_comparison(
     if left != right {
         return match right {
             TypeBracket::Null if left == TypeBracket::Undefined => operator.includes_equal(),
-            TypeBracket::MinKey | TypeBracket::MaxKey => operator != ComparisonOperator::Equal,
+            // Every other type lies on one side of these two.
+            TypeBracket::MinKey | TypeBracket::MaxKey => operator.accepts(left.cmp(&right)),
             _ => false,
         };
     }
@@ -281,19 +285,9 @@ fn matches_mod(divisor: i64, remainder: i64, value: ValueRef<'_>) -> bool {
     let number = match value {
         ValueRef::Int32(number) => i64::from(number),
         ValueRef::Int64(number) => number,
-        ValueRef::Double(number) => {
-            if !number.is_finite() {
-                return false;
-            }
-            // Saturates at the ends of the range.
-            number as i64
-        }
-        ValueRef::Decimal128(number) => {
-            if decimal::is_nan(number) || decimal::is_infinite(number) {
-                return false;
-            }
-            decimal_to_long(number)
-        }
+        // What has no place among 64-bit integers is the least of them.
+        ValueRef::Double(number) => f64_to_exact_i64(number.trunc()).unwrap_or(i64::MIN),
+        ValueRef::Decimal128(number) => decimal_to_long(number),
         _ => return false,
     };
     number.wrapping_rem(divisor) == remainder

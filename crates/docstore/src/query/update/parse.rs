@@ -138,6 +138,8 @@ fn rename(
     let is_dynamic = |path: &str| path.split('.').any(|part| part == "$" || filter_identifier(part).is_some());
     let source_parts = parse_path(source, filters, used)?;
     let target_parts = parse_path(target, filters, used)?;
+    // A conflict with another operator is reported before what is wrong with this one.
+    root.insert(&source_parts, Node::Reserved)?;
     if source == target {
         return bad(format!("The source and target field for $rename must differ: {source}: \"{target}\""));
     }
@@ -154,8 +156,7 @@ fn rename(
         return bad(format!("The destination field for $rename may not be dynamic: {target}"));
     }
     let parts = source_parts.iter().map(|part| (*part).to_owned()).collect();
-    root.insert(&target_parts, Node::Leaf(Box::new(Modifier::Rename(parts))))?;
-    root.insert(&source_parts, Node::Reserved)
+    root.insert(&target_parts, Node::Leaf(Box::new(Modifier::Rename(parts))))
 }
 
 fn modifier(operator: &str, path: &str, argument: &Bson, context: &QueryContext) -> CommandResult<Modifier> {
@@ -284,9 +285,8 @@ fn pop(argument: &Bson) -> CommandResult<Modifier> {
     }
 }
 
-/// Operators that test a value, as opposed to fields and logical operators.
-const VALUE_OPERATORS: [&str; 27] = [
-    "$eq",
+/// Operators that test a value, as opposed to fields and logical operators. MongoDB does not take `$eq` and `$not` here.
+const VALUE_OPERATORS: [&str; 25] = [
     "$ne",
     "$gt",
     "$gte",
@@ -294,7 +294,6 @@ const VALUE_OPERATORS: [&str; 27] = [
     "$lte",
     "$in",
     "$nin",
-    "$not",
     "$exists",
     "$type",
     "$mod",
