@@ -44,6 +44,13 @@ pub struct RunningApp {
 /// Tells deployments of one process apart.
 static DEPLOYMENTS: AtomicU64 = AtomicU64::new(0);
 
+impl Runner for isolate::IsolatePool {
+    fn run(&self, invocation: Invocation, host: Arc<dyn Host>) -> BoxFuture<'static, Outcome> {
+        let pool = self.clone();
+        Box::pin(async move { isolate::IsolatePool::run(&pool, invocation, host).await })
+    }
+}
+
 impl RunningApp {
     /// Wires an app. Nothing is started and nothing can fail.
     pub fn new(
@@ -208,7 +215,7 @@ fn values(app: &App) -> Map<String, Json> {
 /// The name under which nearly all code asks for its database.
 const DEFAULT_DATA_SOURCE: &str = "mongodb-atlas";
 
-fn service_entries(app: &App) -> Vec<ServiceEntry> {
+pub(crate) fn service_entries(app: &App) -> Vec<ServiceEntry> {
     let mut entries: Vec<ServiceEntry> = Vec::new();
     let mut add = |name: &str, client: &str| {
         if !entries.iter().any(|entry| entry.name == name) {

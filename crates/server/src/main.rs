@@ -1,2 +1,7 @@
-//! The `selvedge` command.
-fn main() {}
+//! The `selvedge` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    server::run_command_line()
+}

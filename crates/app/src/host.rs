@@ -1,0 +1,151 @@
+//! What a run may reach: the app's services, over the connections of this process.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use app_model::{App, ServiceKind};
+use bson::raw::RawDocumentBuf;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use isolate::{Authority, Host, HostError, ServiceCall};
+use services::mongodb_atlas::{Connection, ConnectionSettings, DataSource};
+use services::{Registry, Service, ServiceError, ServiceLimits};
+
+use crate::HostFactory;
+use crate::running_app::service_entries;
+
+/// Where the data of all apps lives.
+#[derive(Debug, Clone)]
+pub struct DatabaseSettings {
+    /// Connection string of every data source that has none of its own.
+    pub default_uri: String,
+    /// Connection strings by name of data source.
+    pub data_source_uris: BTreeMap<String, String>,
+    /// How connections are made.
+    pub connection: ConnectionSettings,
+    /// Bounds of what one run may hold open or receive.
+    pub limits: ServiceLimits,
+}
+
+/// The connections of this process, one per connection string, shared by all apps.
+#[derive(Debug)]
+pub struct Databases {
+    settings: DatabaseSettings,
+    connections: HashMap<String, Connection>,
+}
+
+impl Databases {
+    /// Reads all connection strings. Does not wait for any database to answer.
+    ///
+    /// # Errors
+    /// A connection string that cannot be used.
+    pub async fn open(settings: DatabaseSettings) -> Result<Self, ServiceError> {
+        let mut connections = HashMap::new();
+        for uri in std::iter::once(&settings.default_uri).chain(settings.data_source_uris.values()) {
+            if !connections.contains_key(uri) {
+                connections.insert(uri.clone(), Connection::open(uri, settings.connection).await?);
+            }
+        }
+        Ok(Self { settings, connections })
+    }
+
+    /// The services of one app, and the hosts of its runs.
+    ///
+    /// # Errors
+    /// A data source whose config cannot be used, such as an unknown read preference.
+    pub fn services_of(&self, app: &App) -> Result<ServiceHosts, ServiceError> {
+        let mut registry = Registry::new(self.settings.limits);
+        for source in &app.data_sources {
+            let source_service = DataSource::from_config(self.connection(&source.name), &source.kind, &source.config)?;
+            registry.add(source.name.clone(), Service::MongoDb(source_service));
+        }
+        // Services of MongoDB types outside the data sources, and the conventional name where none is declared.
+        for entry in service_entries(app) {
+            let declared = app.data_sources.iter().any(|source| source.name == entry.name);
+            let other = app
+                .services
+                .iter()
+                .any(|service| service.name == entry.name && !matches!(service.kind, ServiceKind::MongoDb(_)));
+            if !declared && !other {
+                registry.add(entry.name.clone(), Service::MongoDb(DataSource::new(self.connection(&entry.name))));
+            }
+        }
+        Ok(ServiceHosts { registry: Arc::new(registry) })
+    }
+
+    /// Whether every database answers within `timeout`.
+    ///
+    /// # Errors
+    /// What the first one that does not answer said; without addresses or credentials.
+    pub async fn ping(&self, timeout: Duration) -> Result<(), String> {
+        let pings = self.connections.values().map(|connection| async {
+            match tokio::time::timeout(timeout, connection.ping()).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err("the database did not answer in time".to_owned()),
+            }
+        });
+        futures::future::try_join_all(pings).await.map(|_| ())
+    }
+
+    fn connection(&self, data_source: &str) -> Connection {
+        let uri = self.settings.data_source_uris.get(data_source).unwrap_or(&self.settings.default_uri);
+        self.connections.get(uri).expect("every configured connection string was opened").clone()
+    }
+}
+
+/// Makes the hosts of one app's runs.
+#[derive(Debug)]
+pub struct ServiceHosts {
+    registry: Arc<Registry>,
+}
+
+impl HostFactory for ServiceHosts {
+    fn host(&self) -> Arc<dyn Host> {
+        Arc::new(RunHost { run: self.registry.start_run() })
+    }
+}
+
+/// The host of one run. Cursors and sessions end with it.
+struct RunHost {
+    run: Arc<services::Run>,
+}
+
+impl Host for RunHost {
+    fn call_service(&self, call: ServiceCall) -> BoxFuture<'static, Result<Vec<u8>, HostError>> {
+        let run = self.run.clone();
+        async move {
+            let arguments = RawDocumentBuf::from_bytes(call.arguments).map_err(|error| HostError {
+                name: "Error".into(),
+                message: format!("malformed arguments: {error}"),
+                error_code: "InvalidParameter".into(),
+                ..HostError::default()
+            })?;
+            let authority = match call.authority {
+                Authority::System => services::Authority::System,
+                Authority::User(id) => services::Authority::User(id),
+            };
+            let answer = run.call(&call.service, &call.action, arguments, &authority).await;
+            answer.map(RawDocumentBuf::into_bytes).map_err(|error| host_error(&error))
+        }
+        .boxed()
+    }
+}
+
+impl Drop for RunHost {
+    fn drop(&mut self) {
+        self.run.end();
+    }
+}
+
+fn host_error(error: &ServiceError) -> HostError {
+    HostError {
+        name: error.name().to_owned(),
+        message: error.to_string(),
+        error_code: error.error_code().to_owned(),
+        code: error.code(),
+        code_name: error.code_name().map(str::to_owned),
+        error_labels: error.error_labels().to_vec(),
+    }
+}
