@@ -11,7 +11,7 @@ pub mod collation;
 pub mod decimal;
 mod expression;
 pub mod filter;
-mod geo;
+pub mod geo;
 mod json_schema;
 pub mod keys;
 pub mod path;

@@ -20,6 +20,7 @@ use super::json_schema::Schema;
 use super::path::{FieldPath, LeafArrays, visit};
 use super::value::{ArrayRef, DocumentRef, ValueRef};
 use crate::error::{CommandError, CommandResult};
+pub(crate) use parse::type_number;
 use test::Test;
 
 /// A parsed filter. Cheap to clone.
@@ -105,6 +106,12 @@ impl Filter {
         self.root.find_near().is_some()
     }
 
+    /// The path of `$near` or `$nearSphere`, and whether it measures on a sphere: MongoDB answers such a query only with a
+    /// `2dsphere` (or, in the plane, `2d`) index on the path, and with error 291 `NoQueryExecutionPlans` without one.
+    pub fn near_path(&self) -> Option<(&str, bool)> {
+        self.root.find_near().map(|(path, near)| (path.as_str(), near.is_spherical()))
+    }
+
     /// The values the filter fixes by equality, for the document an upsert makes: path and value in the order of the
     /// filter. `only_id`: of `_id` alone (replacements).
     ///
@@ -115,8 +122,8 @@ impl Filter {
         Ok(equalities)
     }
 
-    /// The top-level fields the filter tests, `None` for a part that is not about one field. For `arrayFilters`.
-    pub(crate) fn has_expression(&self) -> bool {
+    /// Is there an `$expr`?
+    pub fn has_expression(&self) -> bool {
         self.root.has_expression()
     }
 

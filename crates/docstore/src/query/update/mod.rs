@@ -187,9 +187,13 @@ pub fn check_upsert(filter: &Filter) -> CommandResult<()> {
 /// What the server does to every document it inserts: `_id` first, made up if missing, and empty timestamps of the top
 /// level filled in.
 ///
-/// Errors: `BadValue` for an `_id` that is an array, a regular expression or undefined, `DollarPrefixedFieldName` (52)
-/// for names within `_id` that begin with `$`, `Overflow` (15) for too much nesting.
+/// Errors: `BadValue` for top-level names that begin with `$` and for an `_id` that is an array, a regular expression or
+/// undefined, `DollarPrefixedFieldName` (52) for names within `_id` that begin with `$`, `Overflow` (15) for too much
+/// nesting.
 pub fn complete_insert(mut document: Document, context: &QueryContext) -> CommandResult<Document> {
+    if let Some(name) = document.keys().find(|name| name.starts_with('$')) {
+        return Err(CommandError::bad_value(format!("Document can't have $ prefixed field names: {name}")));
+    }
     match document.get("_id") {
         None => {
             let mut complete = Document::new();
@@ -209,7 +213,7 @@ pub fn complete_insert(mut document: Document, context: &QueryContext) -> Comman
             if let Some(name) = id.keys().find(|name| name.starts_with('$') && !is_reference_name(name)) {
                 return Err(CommandError::new(
                     code::DOLLAR_PREFIXED_FIELD_NAME,
-                    format!("_id fields may not contain '$'-prefixed fields: {name} is not valid for storage."),
+                    format!("{name} is not valid for storage."),
                 ));
             }
         }

@@ -55,6 +55,11 @@ pub(super) fn operators(
                 ValueRef::from(fields).type_name()
             )));
         };
+        if fields.is_empty() {
+            return Err(CommandError::failed_to_parse(format!(
+                "'{operator}' is empty. You must specify a field like so: {{{operator}: {{<field>: ...}}}}"
+            )));
+        }
         for (path, argument) in fields {
             if operator == "$rename" {
                 rename(&mut root, path, argument, filters, &mut used)?;
