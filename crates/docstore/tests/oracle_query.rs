@@ -191,23 +191,24 @@ impl Scene {
         if upsert {
             check_upsert(&filter)?;
         }
-        let mut found = self.select(&filter, &Document::new(), &context)?;
-        if found.is_empty() && upsert {
-            let id = self.add(update.upsert(&filter)?, &context)?;
-            *matched += 1;
-            return Ok(Some(id));
-        }
-        if !flag(entry, "multi") {
-            found.truncate(1);
-        }
-        // What a statement did before it failed stays, but is not counted.
+        // Documents are matched and changed one by one; what was done before a failure stays, but is not counted.
         let (mut here, mut changed) = (0, 0);
-        for index in found {
-            let details = filter.match_details(&self.documents[index])?;
-            let updated = update.apply(&self.documents[index], details)?;
+        for index in 0..self.documents.len() {
+            let Some(details) = filter.match_details(&self.documents[index])? else {
+                continue;
+            };
+            let updated = update.apply(&self.documents[index], Some(details))?;
             here += 1;
             changed += i32::from(updated.modified);
             self.documents[index] = updated.document;
+            if !flag(entry, "multi") {
+                break;
+            }
+        }
+        if here == 0 && upsert {
+            let id = self.add(update.upsert(&filter)?, &context)?;
+            *matched += 1;
+            return Ok(Some(id));
         }
         *matched += here;
         *modified += changed;
@@ -219,20 +220,8 @@ impl Scene {
         let mut errors = Vec::new();
         for (index, entry) in command.get_array("deletes").expect("deletes").iter().enumerate() {
             let entry = entry.as_document().expect("a delete");
-            let outcome = context(entry).and_then(|context| {
-                let filter = Filter::parse(document(entry, "q"), &context)?;
-                self.select(&filter, &Document::new(), &context)
-            });
-            match outcome {
-                Ok(mut found) => {
-                    if number(entry, "limit") == 1 {
-                        found.truncate(1);
-                    }
-                    for index in found.into_iter().rev() {
-                        self.documents.remove(index);
-                        removed += 1;
-                    }
-                }
+            match self.delete_some(entry) {
+                Ok(count) => removed += count,
                 Err(error) => {
                     errors.push(error.to_write_error(index));
                     break;
@@ -244,6 +233,24 @@ impl Scene {
             reply.insert("writeErrors", errors);
         }
         Ok(reply)
+    }
+
+    fn delete_some(&mut self, entry: &Document) -> Result<i32, CommandError> {
+        let context = context(entry)?;
+        let filter = Filter::parse(document(entry, "q"), &context)?;
+        let (mut index, mut removed) = (0, 0);
+        while index < self.documents.len() {
+            if !filter.matches(&self.documents[index])? {
+                index += 1;
+                continue;
+            }
+            self.documents.remove(index);
+            removed += 1;
+            if number(entry, "limit") == 1 {
+                break;
+            }
+        }
+        Ok(removed)
     }
 
     fn find_and_modify(&mut self, command: &Document) -> Outcome {
