@@ -16,13 +16,23 @@
 //! so, and copies bytes out before it does. The list is used twice: to install the functions while the snapshot is
 //! made, and as external references of every isolate; `ops::all` is the only list.
 
+pub(crate) mod brand;
+pub(crate) mod console;
 pub(crate) mod crypto;
 pub(crate) mod encoding;
+pub(crate) mod functions;
+pub(crate) mod process;
+pub(crate) mod response;
+pub(crate) mod services;
+pub(crate) mod timers;
 pub(crate) mod url;
 
+use std::rc::Rc;
 use std::sync::OnceLock;
 
 use deno_core::v8;
+
+use crate::state::{IsolateState, Run};
 
 /// A native function and the name by which prelude scripts call it.
 pub(crate) struct Native {
@@ -42,7 +52,24 @@ pub(crate) use natives;
 /// every isolate made from it.
 pub(crate) fn all() -> &'static [Native] {
     static ALL: OnceLock<Vec<Native>> = OnceLock::new();
-    ALL.get_or_init(|| [crypto::natives(), encoding::natives(), url::natives()].into_iter().flatten().collect())
+    ALL.get_or_init(|| {
+        [
+            brand::natives(),
+            console::natives(),
+            crate::value::ejson::natives(),
+            crypto::natives(),
+            encoding::natives(),
+            functions::natives(),
+            process::natives(),
+            response::natives(),
+            services::natives(),
+            timers::natives(),
+            url::natives(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    })
 }
 
 /// The external references V8 needs to serialise and restore the functions of [`all`].
@@ -64,6 +91,16 @@ pub(crate) fn native_object<'s>(scope: &mut v8::PinScope<'s, '_>) -> v8::Local<'
         object.create_data_property(scope, name.into(), function.into());
     }
     object
+}
+
+/// The run that has the isolate. Throws and gives `None` while the snapshot is made, when there is none.
+pub(crate) fn current_run(scope: &mut v8::PinScope) -> Option<Rc<Run>> {
+    let context = scope.get_current_context();
+    let run = IsolateState::of(scope).run().filter(|run| run.context == context);
+    if run.is_none() {
+        throw_error(scope, "not available outside a run");
+    }
+    run
 }
 
 /// A V8 string. Empty when the text is longer than V8 allows (512 MB).
@@ -157,6 +194,16 @@ pub(crate) fn return_bytes(scope: &mut v8::PinScope, result: &mut v8::ReturnValu
 
 /// As [`return_bytes`], giving the array; `None` with a pending `RangeError`.
 pub(crate) fn new_bytes<'s>(scope: &mut v8::PinScope<'s, '_>, bytes: &[u8]) -> Option<v8::Local<'s, v8::Uint8Array>> {
+    // V8 ends the process when memory for a buffer that C++ asks for is refused, so it is asked for only when the
+    // account has room; this thread is the only one that takes from it.
+    let budget = IsolateState::of(scope).budget.clone();
+    if !budget.has_room(bytes.len()) {
+        scope.low_memory_notification();
+        if !budget.has_room(bytes.len()) {
+            throw_range_error(scope, "Array buffer allocation failed");
+            return None;
+        }
+    }
     let buffer = v8::ArrayBuffer::new(scope, bytes.len());
     if let Some(data) = buffer.data() {
         // SAFETY: the buffer was just made with `bytes.len()` bytes and nobody else has seen it.

@@ -1,0 +1,146 @@
+//! Brands: what an object is, noted where user code can neither see nor forge it.
+
+use deno_core::v8;
+
+use super::{Native, natives, throw_type_error};
+use crate::realm;
+use crate::state::IsolateState;
+
+/// Kinds that Rust knows; js/README.md lists all with their payloads.
+pub(crate) mod kind {
+    pub(crate) const OBJECT_ID: u32 = 1;
+    pub(crate) const INT32: u32 = 2;
+    pub(crate) const LONG: u32 = 3;
+    pub(crate) const DOUBLE: u32 = 4;
+    pub(crate) const DECIMAL128: u32 = 5;
+    pub(crate) const BINARY: u32 = 6;
+    pub(crate) const REGULAR_EXPRESSION: u32 = 7;
+    pub(crate) const TIMESTAMP: u32 = 8;
+    pub(crate) const MIN_KEY: u32 = 9;
+    pub(crate) const MAX_KEY: u32 = 10;
+    pub(crate) const DB_REF: u32 = 11;
+    pub(crate) const CODE: u32 = 12;
+    pub(crate) const SYMBOL: u32 = 13;
+    pub(crate) const CURSOR: u32 = 20;
+    pub(crate) const RESPONSE: u32 = 21;
+}
+
+/// The functions of this area.
+pub(crate) fn natives() -> Vec<Native> {
+    natives! {
+        "brand" => brand,
+        "kindOf" => kind_of_native,
+        "payloadOf" => payload_of_native,
+        "registerBsonPrototype" => register_bson_prototype,
+        "registerEntry" => register_entry,
+        "newObjectId" => new_object_id,
+        "decimal128" => decimal128,
+    }
+}
+
+/// Kind of a value; 0 when it has none.
+pub(crate) fn kind_of(scope: &mut v8::PinScope, state: &IsolateState, value: v8::Local<v8::Value>) -> u32 {
+    let Ok(object) = v8::Local::<v8::Object>::try_from(value) else { return 0 };
+    let key = v8::Local::new(scope, &state.privates.kind);
+    object.get_private(scope, key).and_then(|kind| kind.try_cast::<v8::Uint32>().ok()).map_or(0, |kind| kind.value())
+}
+
+/// Payload of a branded object; `undefined` when it has none.
+pub(crate) fn payload_of<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: &IsolateState,
+    object: v8::Local<'_, v8::Object>,
+) -> v8::Local<'s, v8::Value> {
+    let key = v8::Local::new(scope, &state.privates.payload);
+    object.get_private(scope, key).unwrap_or_else(|| v8::undefined(scope).into())
+}
+
+/// Brands an object.
+pub(crate) fn set_brand(
+    scope: &mut v8::PinScope,
+    state: &IsolateState,
+    object: v8::Local<v8::Object>,
+    kind: u32,
+    payload: v8::Local<v8::Value>,
+) {
+    let key = v8::Local::new(scope, &state.privates.kind);
+    let kind = v8::Integer::new_from_unsigned(scope, kind).into();
+    object.set_private(scope, key, kind);
+    let key = v8::Local::new(scope, &state.privates.payload);
+    object.set_private(scope, key, payload);
+}
+
+/// A new branded instance of the current realm.
+pub(crate) fn new_instance<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: &IsolateState,
+    kind: u32,
+    payload: v8::Local<v8::Value>,
+) -> v8::Local<'s, v8::Object> {
+    let object = realm::instance(scope, kind);
+    set_brand(scope, state, object, kind, payload);
+    object
+}
+
+/// `brand(object, kind, payload)`: brands and returns the object.
+fn brand(scope: &mut v8::PinScope, arguments: v8::FunctionCallbackArguments, mut result: v8::ReturnValue) {
+    let (Ok(object), Some(kind)) =
+        (v8::Local::<v8::Object>::try_from(arguments.get(0)), arguments.get(1).uint32_value(scope))
+    else {
+        return throw_type_error(scope, "brand: an object and a kind");
+    };
+    let state = IsolateState::of(scope);
+    set_brand(scope, &state, object, kind, arguments.get(2));
+    result.set(object.into());
+}
+
+/// `kindOf(value)`: its kind, or 0.
+fn kind_of_native(scope: &mut v8::PinScope, arguments: v8::FunctionCallbackArguments, mut result: v8::ReturnValue) {
+    let state = IsolateState::of(scope);
+    result.set_uint32(kind_of(scope, &state, arguments.get(0)));
+}
+
+/// `payloadOf(value)`: its payload, or undefined.
+fn payload_of_native(scope: &mut v8::PinScope, arguments: v8::FunctionCallbackArguments, mut result: v8::ReturnValue) {
+    if let Ok(object) = v8::Local::<v8::Object>::try_from(arguments.get(0)) {
+        let state = IsolateState::of(scope);
+        let payload = payload_of(scope, &state, object);
+        result.set(payload);
+    }
+}
+
+/// `registerBsonPrototype(kind, prototype)`: lets Rust make instances of the kind.
+fn register_bson_prototype(
+    scope: &mut v8::PinScope,
+    arguments: v8::FunctionCallbackArguments,
+    _result: v8::ReturnValue,
+) {
+    let (Some(kind), Ok(prototype)) =
+        (arguments.get(0).uint32_value(scope), v8::Local::<v8::Object>::try_from(arguments.get(1)))
+    else {
+        return throw_type_error(scope, "registerBsonPrototype: a kind and a prototype");
+    };
+    if realm::set_kind(scope, kind, prototype).is_none() {
+        throw_type_error(scope, "registerBsonPrototype: failed");
+    }
+}
+
+/// `registerEntry(name, function)`: keeps a function that Rust calls.
+fn register_entry(scope: &mut v8::PinScope, arguments: v8::FunctionCallbackArguments, _result: v8::ReturnValue) {
+    let name = arguments.get(0).to_rust_string_lossy(scope);
+    realm::set_entry(scope, &name, arguments.get(1));
+}
+
+/// `newObjectId()`: 24 hex digits.
+fn new_object_id(scope: &mut v8::PinScope, _arguments: v8::FunctionCallbackArguments, mut result: v8::ReturnValue) {
+    super::return_string(scope, &mut result, &bson::oid::ObjectId::new().to_hex());
+}
+
+/// `decimal128(text)`: the canonical text; throws on malformed text.
+fn decimal128(scope: &mut v8::PinScope, arguments: v8::FunctionCallbackArguments, mut result: v8::ReturnValue) {
+    let Some(text) = super::string_argument(scope, &arguments, 0) else { return };
+    match text.parse::<bson::Decimal128>() {
+        Ok(value) => super::return_string(scope, &mut result, &value.to_string()),
+        Err(_) => super::throw_error(scope, &format!("{text:?} is not a decimal number")),
+    }
+}
