@@ -6,11 +6,16 @@
 //! Reading order: [`Expression`] (what computes a value from a document), [`Pipeline`] (what turns rows into rows),
 //! `accumulator`, `projection`, then the stages.
 
-mod accumulator;
 pub mod expression;
+mod pipeline;
+
+mod accumulator;
+mod add_fields;
 mod random;
+mod stage;
 
 pub use expression::Expression;
+pub use pipeline::{Leading, Pipeline, PipelineOptions, STAGE_BYTES_MAX, UpdatePipeline};
 
 use bson::raw::RawDocumentBuf;
 use bson::{Bson, Document};
@@ -91,4 +96,9 @@ pub trait CollectionAccess: Send + Sync {
 
     /// The rows of `$currentOp`.
     fn current_operations(&self, options: &Document) -> CommandResult<Vec<Document>>;
+
+    /// The rows of `$listLocalSessions` and `$listSessions`.
+    fn local_sessions(&self) -> CommandResult<Vec<Document>> {
+        Ok(Vec::new())
+    }
 }
