@@ -10,7 +10,7 @@ use bson::{Bson, Document, doc};
 use docstore::CommandError;
 use docstore::query::update::{check_upsert, complete_insert};
 use docstore::query::value::{self, identical};
-use docstore::query::{Collation, Filter, Projection, QueryContext, SortSpec, Update, path};
+use docstore::query::{Collation, Filter, Predicate, Projection, QueryContext, SortSpec, Update, keys, path};
 
 type Outcome = Result<Document, CommandError>;
 
@@ -54,6 +54,32 @@ fn array_filters(command: &Document) -> Vec<Document> {
     }
 }
 
+/// Every document that matches has a key within the bounds the filter states.
+fn check_bounds(filter: &Filter, document: &Document) {
+    let inside = |predicates: &[Predicate]| {
+        predicates.iter().all(|predicate| {
+            // Names that are both offsets and fields have no index keys.
+            let Ok(keys) = keys::generate(document.into(), &[&predicate.path]) else {
+                return true;
+            };
+            keys.tuples.iter().any(|tuple| {
+                let key = tuple[0].to_bson();
+                predicate.intervals.iter().any(|interval| {
+                    let start = value::compare(&interval.start, &key, None);
+                    let end = value::compare(&key, &interval.end, None);
+                    (start.is_lt() || start.is_eq() && interval.start_inclusive)
+                        && (end.is_lt() || end.is_eq() && interval.end_inclusive)
+                })
+            }) && (predicate.matches_missing || !keys.all_missing)
+        })
+    };
+    let all = filter.predicates();
+    assert!(inside(&all), "outside of the bounds {all:?}: {document}");
+    if let Some(branches) = filter.branches() {
+        assert!(branches.iter().any(|branch| inside(branch)), "outside of the branches {branches:?}: {document}");
+    }
+}
+
 impl Scene {
     /// Positions of the documents that match, in the sort order.
     fn select(&self, filter: &Filter, sort: &Document, context: &QueryContext) -> Result<Vec<usize>, CommandError> {
@@ -65,6 +91,9 @@ impl Scene {
             let decoded = filter.matches(document);
             assert_eq!(on_bytes, decoded, "bytes and values differ for {document}");
             if decoded? {
+                if context.collation.is_none() {
+                    check_bounds(filter, document);
+                }
                 matched.push((spec.key(document)?, index));
             }
         }
