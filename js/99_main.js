@@ -2,15 +2,10 @@
 (function (prelude) {
   "use strict";
 
-  const { globalThis: global, ObjectDefineProperty, ReflectDeleteProperty, ReflectOwnKeys,
+  const { globalThis: global, ObjectDefineProperty, ReflectOwnKeys,
     RegExpPrototypeGetDotAll, RegExpPrototypeGetIgnoreCase, RegExpPrototypeGetMultiline, RegExpPrototypeGetUnicode,
   } = prelude.primordials;
   const { native } = prelude;
-
-  // Shared memory, blocking waits and a second engine have no use here and cost protection.
-  for (const name of ["WebAssembly", "SharedArrayBuffer", "Atomics", "ShadowRealm"]) {
-    ReflectDeleteProperty(global, name);
-  }
 
   const define = (name, value) => {
     ObjectDefineProperty(global, name, { __proto__: null, value, writable: true, enumerable: false, configurable: true });

@@ -11,6 +11,10 @@ pub(crate) const SNAPSHOT_INDEX: usize = 0;
 /// Name under which the realm record hangs on V8's extras object of a context, which no script can reach.
 const RECORD: &str = "selvedge";
 
+/// Built-ins that user code must not have: shared memory, blocking waits, a second engine. Taken away from each context:
+/// V8 completes `Atomics` and the like after it has restored a context, and gives up when they are missing.
+const HIDDEN_GLOBALS: [&str; 3] = ["WebAssembly", "SharedArrayBuffer", "Atomics"];
+
 /// The context of one run.
 pub(crate) struct Realm {
     pub(crate) context: v8::Global<v8::Context>,
@@ -53,6 +57,14 @@ impl Realms {
 fn fresh(isolate: &mut v8::Isolate) -> Option<Realm> {
     v8::scope!(let scope, isolate);
     let context = v8::Context::from_snapshot(scope, SNAPSHOT_INDEX, v8::ContextOptions::default())?;
+    {
+        let scope = &mut v8::ContextScope::new(scope, context);
+        let global = context.global(scope);
+        for name in HIDDEN_GLOBALS {
+            let name = v8::String::new_from_utf8(scope, name.as_bytes(), v8::NewStringType::Internalized)?;
+            global.delete(scope, name.into());
+        }
+    }
     Some(Realm { context: v8::Global::new(scope, context) })
 }
 
