@@ -1,6 +1,6 @@
 //! Expressions where the query language embeds them: `$expr` and computed fields of projections.
 
-use bson::Bson;
+use bson::{Bson, Document};
 
 use super::QueryContext;
 use super::value::{DocumentRef, ValueRef};
@@ -28,16 +28,18 @@ impl Expression {
     }
 }
 
-/// An update by a pipeline of `$set`, `$unset` and `$replaceWith`.
+/// An update by a pipeline of `$set`, `$unset`, `$replaceWith` and their like.
 #[derive(Debug)]
-pub(crate) struct UpdatePipeline(Vec<Bson>);
+pub(crate) struct UpdatePipeline(aggregate::UpdatePipeline);
 
 impl UpdatePipeline {
-    pub(crate) fn parse(stages: &[Bson], _context: &QueryContext) -> CommandResult<Self> {
-        Ok(Self(stages.to_vec()))
+    /// Reads the stages. Errors: those of the stages, and of stages an update may not have.
+    pub(crate) fn parse(stages: &[Bson], context: &QueryContext) -> CommandResult<Self> {
+        aggregate::UpdatePipeline::parse(stages, context).map(Self)
     }
 
-    pub(crate) fn apply(&self, _document: &bson::Document) -> CommandResult<bson::Document> {
-        Err(crate::error::CommandError::not_supported("pipeline updates"))
+    /// The document the stages make.
+    pub(crate) fn apply(&self, document: &Document) -> CommandResult<Document> {
+        self.0.apply(document)
     }
 }
