@@ -39,5 +39,5 @@ pub use outcome::{
     Completed, ConsoleLevel, ConsoleLine, Outcome, ResponseBody, ResponseParts, ReturnValue, RunError, RunErrorKind,
     Usage,
 };
-pub use platform::init_platform;
+pub use platform::{engine_version, init_platform};
 pub use pool::{IsolatePool, PoolOptions, PoolStatus};

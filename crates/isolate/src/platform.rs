@@ -89,3 +89,8 @@ pub(crate) fn keep_anchor_isolate(snapshot: &'static [u8]) -> Result<(), Isolate
         .clone()
         .map_err(IsolateError::Runtime)
 }
+
+/// Version of the JavaScript engine, such as `15.0.245.1`.
+pub fn engine_version() -> &'static str {
+    v8::V8::get_version()
+}
