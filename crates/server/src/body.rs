@@ -1,5 +1,6 @@
 //! Reads a request body, bounded in bytes and time.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use app::{BodyError, BodyFuture};
@@ -21,23 +22,57 @@ pub(crate) struct BodyLimits {
 const DISCARD_BYTES_MAX: usize = 64 << 20;
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// The body as a future; nothing is read before it is polled.
-pub(crate) fn read(body: Incoming, expects_continue: bool, limits: BodyLimits) -> BodyFuture {
-    async move {
-        let announced = body.size_hint().lower();
-        if announced > limits.bytes_max as u64 {
-            // A client that waits for `100 Continue` has sent nothing.
-            if !expects_continue {
-                discard(body).await;
-            }
-            return Err(BodyError::TooLarge);
-        }
-        if body.is_end_stream() {
-            return Ok(Bytes::new());
-        }
-        collect(body, limits).await
+/// A body that may be read once, or thrown away if nobody did.
+#[derive(Clone)]
+pub(crate) struct PendingBody {
+    incoming: Arc<Mutex<Option<Incoming>>>,
+    /// The client sends it only when told to go on.
+    expects_continue: bool,
+}
+
+impl PendingBody {
+    pub fn new(incoming: Incoming, expects_continue: bool) -> Self {
+        Self { incoming: Arc::new(Mutex::new(Some(incoming))), expects_continue }
     }
-    .boxed()
+
+    /// The body as a future; nothing is read before it is polled.
+    pub fn read(&self, limits: BodyLimits) -> BodyFuture {
+        let pending = self.clone();
+        async move {
+            match pending.take() {
+                Some(body) => read(body, pending.expects_continue, limits).await,
+                None => Ok(Bytes::new()),
+            }
+        }
+        .boxed()
+    }
+
+    /// Reads and forgets, in the background and bounded, what a refused client is still sending: closing on it could
+    /// cost it the answer.
+    pub fn discard_unread(self) {
+        if let Some(body) = self.take().filter(|body| !body.is_end_stream() && !self.expects_continue) {
+            tokio::spawn(discard(body));
+        }
+    }
+
+    fn take(&self) -> Option<Incoming> {
+        self.incoming.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+async fn read(body: Incoming, expects_continue: bool, limits: BodyLimits) -> Result<Bytes, BodyError> {
+    let announced = body.size_hint().lower();
+    if announced > limits.bytes_max as u64 {
+        // A client that waits for `100 Continue` has sent nothing.
+        if !expects_continue {
+            discard(body).await;
+        }
+        return Err(BodyError::TooLarge);
+    }
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    collect(body, limits).await
 }
 
 async fn collect(mut body: Incoming, limits: BodyLimits) -> Result<Bytes, BodyError> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use app_model::LoadOptions;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::ServerError;
 use crate::serve::{self, Serving};
@@ -12,18 +12,15 @@ use crate::settings::{LogFormat, Settings, WrittenSettings};
 use crate::shutdown::{StopSignals, exit_now};
 use crate::{apps, check, sockets, store, supervisor, telemetry, worker};
 
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"));
-
 /// Serves exported MongoDB Realm and Atlas App Services apps unchanged.
 #[derive(Debug, Parser)]
 #[command(
     name = "selvedge",
-    version = VERSION,
     disable_help_subcommand = true,
     after_help = "\
 Examples:
   selvedge check path/to/app                  what would be served, and every problem
-  selvedge serve path/to/app                  serve it on http://127.0.0.1:8080, data in ./selvedge-data
+  selvedge serve path/to/app                  serve it on http://127.0.0.1:8080, data in ./data
   selvedge serve one two --listen 0.0.0.0:80  two apps, reachable from other machines
   selvedge serve path/to/app --mongodb 'mongodb://db.example:27017/?replicaSet=rs0'"
 )]
@@ -85,7 +82,10 @@ Examples:
 /// Parses the command line of this process and does what it asks. Must be called on the main thread, before any other
 /// thread exists.
 pub fn run() -> ExitCode {
-    let command_line = match CommandLine::try_parse() {
+    // Lives as long as the process.
+    let version = format!("{} (V8 {})", env!("CARGO_PKG_VERSION"), isolate::engine_version()).leak();
+    let matches = CommandLine::command().version(&*version).try_get_matches();
+    let command_line = match matches.and_then(|matches| CommandLine::from_arg_matches(&matches)) {
         Ok(command_line) => command_line,
         Err(error) => {
             // Help and version go to stdout with code 0, mistakes to stderr with code 2.

@@ -14,7 +14,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::Notify;
 
-use crate::body::{self, BodyLimits};
+use crate::body::{BodyLimits, PendingBody};
 use crate::health::Health;
 use crate::reply;
 use crate::route::{self, Route};
@@ -69,6 +69,14 @@ impl Drop for RunningCall {
 
 /// Answers one request.
 pub(crate) async fn respond(front: Arc<Front>, peer: SocketAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (parts, incoming) = request.into_parts();
+    let body = PendingBody::new(incoming, parts.headers.contains_key(header::EXPECT));
+    let response = respond_to(front, peer, Request::from_parts(parts, body.clone())).await;
+    body.discard_unread();
+    response
+}
+
+async fn respond_to(front: Arc<Front>, peer: SocketAddr, request: Request<PendingBody>) -> Response<Full<Bytes>> {
     let received = SystemTime::now();
     let host = match host(&request) {
         Ok(host) => host,
@@ -122,10 +130,9 @@ fn http_call(
     received: SystemTime,
     host: String,
     target: Target,
-    request: Request<Incoming>,
+    request: Request<PendingBody>,
 ) -> HttpCall {
-    let (parts, incoming) = request.into_parts();
-    let expects_continue = parts.headers.contains_key(header::EXPECT);
+    let (parts, body) = request.into_parts();
     HttpCall {
         id: RequestId::generate(),
         target,
@@ -136,7 +143,7 @@ fn http_call(
         headers: parts.headers,
         peer: peer.ip(),
         received,
-        body: body::read(incoming, expects_continue, front.body_limits),
+        body: body.read(front.body_limits),
     }
 }
 

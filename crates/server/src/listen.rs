@@ -141,7 +141,11 @@ async fn serve_connection(
         }
         () = stopping => {
             connection.as_mut().graceful_shutdown();
-            log_end(peer, connection.await);
+            // What has begun is finished, but no client is waited for longer than before.
+            tokio::select! {
+                result = connection.as_mut() => log_end(peer, result),
+                () = activity.expired(limits.patience, || multiplexed.load(Relaxed)) => {}
+            }
         }
     }
     drop(permit);

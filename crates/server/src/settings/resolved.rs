@@ -176,7 +176,7 @@ impl Settings {
             listen: or_default(written.listen, vec!["127.0.0.1:8080".into()]),
             public_url,
             trusted_proxies: written.trusted_proxy,
-            data_dir: absolute(&written.data_dir.unwrap_or_else(|| "selvedge-data".into())),
+            data_dir: absolute(&written.data_dir.unwrap_or_else(|| "data".into())),
             mongodb,
             mongodb_by_data_source,
             database_timeout: written.database_timeout.unwrap_or(seconds(5)),

@@ -38,7 +38,7 @@ pub struct WrittenSettings {
     )]
     pub trusted_proxy: Vec<String>,
 
-    /// Directory of the embedded store, used when --mongodb is not given [default: selvedge-data]
+    /// Directory of the embedded store, used when --mongodb is not given [default: data]
     #[arg(long, value_name = "DIR", env = "SELVEDGE_DATA_DIR", help_heading = "Data")]
     pub data_dir: Option<PathBuf>,
 

@@ -1,0 +1,8 @@
+//! The real binary over real sockets: what a client, an operator or a crash can do to it.
+
+mod attacks;
+mod command_line;
+mod fixture;
+mod http;
+mod life;
+mod logs;
