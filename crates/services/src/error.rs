@@ -41,6 +41,29 @@ pub enum ServiceError {
         collection: String,
     },
 
+    /// No rule of a service lets a rules user call this action.
+    #[error("no matching rule found for action '{action}' of service '{service}'")]
+    NoServiceRule {
+        /// Service name.
+        service: String,
+        /// Action as asked for.
+        action: String,
+    },
+
+    /// An HTTP request got no answer, or one that cannot be used.
+    #[error("{text}")]
+    Http {
+        /// Method, URL without credentials, and cause.
+        text: String,
+    },
+
+    /// The operator does not let functions reach this host.
+    #[error("restricted host: '{host}'")]
+    RestrictedHost {
+        /// Name or address as asked for.
+        host: String,
+    },
+
     /// The database refused a command as a whole.
     #[error("{}", command_text(.code_name, .text))]
     Command {
@@ -133,7 +156,12 @@ impl ServiceError {
     /// `name` of the JavaScript error.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::UnknownService { .. } | Self::UnknownAction { .. } | Self::RunEnded => "Error",
+            Self::UnknownService { .. }
+            | Self::UnknownAction { .. }
+            | Self::NoServiceRule { .. }
+            | Self::Http { .. }
+            | Self::RestrictedHost { .. }
+            | Self::RunEnded => "Error",
             Self::InvalidParameter { .. }
             | Self::NoMatchingRule { .. }
             | Self::Command { .. }
@@ -151,7 +179,9 @@ impl ServiceError {
             Self::UnknownService { .. } => "ServiceNotFound",
             Self::UnknownAction { .. } => "ServiceCommandNotFound",
             Self::InvalidParameter { .. } => "InvalidParameter",
-            Self::NoMatchingRule { .. } => "NoMatchingRuleFound",
+            Self::NoMatchingRule { .. } | Self::NoServiceRule { .. } => "NoMatchingRuleFound",
+            Self::Http { .. } => "HTTPError",
+            Self::RestrictedHost { .. } => "RestrictedHost",
             Self::Command { .. } | Self::Write { .. } | Self::Unreachable { .. } | Self::Driver { .. } => {
                 "MongoDBError"
             }

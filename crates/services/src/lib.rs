@@ -5,7 +5,7 @@
 //! BSON document or a [`ServiceError`] that already has the text user code knows.
 //!
 //! Reading order: [`Registry`] (the services of one deployment), [`Run`] (what one run holds open), then one folder per
-//! type of service: [`mongodb_atlas`].
+//! type of service: [`mongodb_atlas`], [`mod@http`].
 //!
 //! Invariants:
 //! - Cursors and sessions belong to one run; none outlives it, and no other run can name it.
@@ -14,6 +14,7 @@
 
 mod arguments;
 mod error;
+pub mod http;
 pub mod mongodb_atlas;
 mod registry;
 mod run;

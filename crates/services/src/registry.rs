@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::http::HttpService;
 use crate::mongodb_atlas::DataSource;
 use crate::{Run, ServiceError};
 
@@ -18,6 +19,8 @@ pub struct Registry {
 pub enum Service {
     /// `mongodb-atlas`, `mongodb`, `datalake`.
     MongoDb(DataSource),
+    /// `http`, and `context.http` under the name `""`.
+    Http(HttpService),
 }
 
 /// Bounds on what one run may hold open or receive.

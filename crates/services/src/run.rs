@@ -6,7 +6,7 @@ use bson::raw::RawDocumentBuf;
 
 use crate::arguments::Arguments;
 use crate::mongodb_atlas::{self, OpenHandles};
-use crate::{Registry, Service, ServiceError};
+use crate::{Registry, Service, ServiceError, http};
 
 /// Whose authority a call carries: that of the frame in which user code obtained the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,7 @@ impl Run {
             Service::MongoDb(source) => {
                 mongodb_atlas::call(source, &self.handles, service, action, arguments, authority).await
             }
+            Service::Http(target) => http::call(target, service, action, arguments, authority).await,
         };
         if let Err(error) = &answer {
             log_operator_error(service, action, error);
