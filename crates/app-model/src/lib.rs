@@ -5,6 +5,7 @@
 
 mod app;
 mod auth_provider;
+mod call_function;
 mod function;
 mod problem;
 mod service;
@@ -18,6 +19,7 @@ mod require_calls;
 
 pub use app::{App, Environment, Layout};
 pub use auth_provider::{AuthProvider, CustomUserData};
+pub use call_function::{CallFunction, FunctionCall, FunctionFailure};
 pub use error::LoadError;
 pub use function::{Function, RunAs};
 pub use load::{LoadBounds, LoadOptions};

@@ -1,1 +1,15 @@
 //! The expression language, roles and permissions; no input or output of its own.
+//!
+//! Entry points, in reading order: [`Expression::parse`] reads one expression of a configuration file for the
+//! [`Place`] it stands in, [`Expression::evaluate`] decides it for one set of [`Bindings`], and [`Expression::decide`]
+//! does so where the expression calls functions.
+//!
+//! Invariants: only [`Verdict::True`] allows anything, and no failure inside of an expression becomes an allow, however
+//! it is negated. Evaluation has a bound and never panics. Values are BSON, because rules tell an ObjectId from its
+//! text and compare dates and numbers of every width (rules-and-users 1.5, 1.7).
+
+mod error;
+pub mod expression;
+
+pub use error::RuleError;
+pub use expression::{Bindings, Expression, Fault, Place, RequestFacts, Surroundings, Verdict};
