@@ -279,7 +279,9 @@ impl Server {
     /// The connection string for any MongoDB driver.
     pub fn uri(&self) -> String {
         let path = self.socket.display().to_string();
-        let host = percent_encoding::utf8_percent_encode(&path, percent_encoding::NON_ALPHANUMERIC);
+        // Drivers know a socket by the plain `.sock` at its end.
+        const ENCODED: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC.remove(b'.');
+        let host = percent_encoding::utf8_percent_encode(&path, ENCODED);
         format!("mongodb://{host}/?directConnection=true")
     }
 
