@@ -118,8 +118,11 @@ impl Scene {
             limit => limit,
         };
         let mut documents = Vec::new();
-        for index in
-            self.select(&filter, document(command, "sort"), &context)?.into_iter().skip(number(command, "skip")).take(limit)
+        for index in self
+            .select(&filter, document(command, "sort"), &context)?
+            .into_iter()
+            .skip(number(command, "skip"))
+            .take(limit)
         {
             let details = filter.match_details(&self.documents[index])?;
             documents.push(Bson::Document(projection.apply(&self.documents[index], details)?));
@@ -397,7 +400,9 @@ fn agree(step: &Document, outcome: &Outcome) -> Result<(), String> {
                 }
                 if let (Bson::Document(expected), Bson::Document(result)) = (&expected, &result) {
                     let same = expected.len() == result.len()
-                        && expected.iter().all(|(name, value)| result.get(name).is_some_and(|other| identical(value, other)));
+                        && expected
+                            .iter()
+                            .all(|(name, value)| result.get(name).is_some_and(|other| identical(value, other)));
                     if same {
                         return Ok(());
                     }
@@ -442,8 +447,7 @@ fn recorded_commands_agree() {
             panic!("a scene is a document");
         };
         let documents = scene.get_array("docs").expect("docs");
-        let mut state =
-            Scene { documents: documents.iter().filter_map(|item| item.as_document().cloned()).collect() };
+        let mut state = Scene { documents: documents.iter().filter_map(|item| item.as_document().cloned()).collect() };
         for step in scene.get_array("steps").expect("steps") {
             let step = step.as_document().expect("a step");
             let command = step.get_document("command").expect("a command");

@@ -46,7 +46,9 @@ fn number() -> impl Strategy<Value = Bson> {
         ]
         .prop_map(decimal),
         // Doubles written as the decimals next to them.
-        any::<f64>().prop_filter("finite", |number| number.is_finite()).prop_map(|number| decimal(&format!("{number:e}"))),
+        any::<f64>()
+            .prop_filter("finite", |number| number.is_finite())
+            .prop_map(|number| decimal(&format!("{number:e}"))),
     ]
 }
 
@@ -56,7 +58,8 @@ fn decimal(text: &str) -> Bson {
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
-        prop::sample::select(vec!["", "a", "A", "b", "ab", "é", "e", "10", "2", "a\0b", "ß", "日本"]).prop_map(str::to_owned),
+        prop::sample::select(vec!["", "a", "A", "b", "ab", "é", "e", "10", "2", "a\0b", "ß", "日本"])
+            .prop_map(str::to_owned),
         ".{0,6}",
     ]
 }
@@ -126,7 +129,10 @@ fn condition() -> impl Strategy<Value = Bson> {
         (prop::sample::select(vec!["$bitsAllSet", "$bitsAnyClear"]), 0..9_i32)
             .prop_map(|(operator, mask)| single(operator, Bson::Int32(mask))),
         // Arguments of the wrong kind are errors, not panics.
-        (prop::sample::select(vec!["$in", "$size", "$type", "$mod", "$regex", "$elemMatch", "$geoWithin", "$near"]), value())
+        (
+            prop::sample::select(vec!["$in", "$size", "$type", "$mod", "$regex", "$elemMatch", "$geoWithin", "$near"]),
+            value()
+        )
             .prop_map(|(operator, value)| single(operator, value)),
     ];
     let leaf = prop_oneof![2 => value(), 4 => comparison, 2 => membership, 3 => other];
@@ -176,8 +182,22 @@ fn modification() -> impl Strategy<Value = Document> {
         1 => dotted().prop_map(Bson::String),
     ];
     let operator = prop::sample::select(vec![
-        "$set", "$unset", "$inc", "$mul", "$min", "$max", "$rename", "$setOnInsert", "$currentDate", "$bit", "$push",
-        "$addToSet", "$pop", "$pull", "$pullAll", "$nope",
+        "$set",
+        "$unset",
+        "$inc",
+        "$mul",
+        "$min",
+        "$max",
+        "$rename",
+        "$setOnInsert",
+        "$currentDate",
+        "$bit",
+        "$push",
+        "$addToSet",
+        "$pop",
+        "$pull",
+        "$pullAll",
+        "$nope",
     ]);
     prop::collection::vec((operator, path, argument), 1..3).prop_map(|parts| {
         let mut update = Document::new();

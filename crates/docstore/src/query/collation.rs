@@ -70,13 +70,13 @@ impl Collation {
 
 /// Languages with a collation (MongoDB manual, "Supported Languages and Locales"); others are refused rather than
 /// compared by the root order.
-const LANGUAGES: [&str; 102] = [
+pub(super) const LANGUAGES: [&str; 102] = [
     "af", "am", "ar", "as", "az", "be", "bg", "bn", "bo", "bs", "ca", "chr", "cs", "cy", "da", "de", "dsb", "dz", "ee",
-    "el", "en", "eo", "es", "et", "fa", "fi", "fil", "fo", "fr", "ga", "gl", "gu", "ha", "haw", "he", "hi", "hr", "hsb",
-    "hu", "hy", "id", "ig", "is", "it", "ja", "ka", "kk", "kl", "km", "kn", "ko", "kok", "ky", "lb", "lkt", "ln", "lo",
-    "lt", "lv", "mk", "ml", "mn", "mr", "ms", "mt", "my", "nb", "ne", "nl", "nn", "no", "om", "or", "pa", "pl", "ps",
-    "pt", "ro", "ru", "se", "si", "sk", "sl", "smn", "sq", "sr", "sv", "sw", "ta", "te", "th", "to", "tr", "ug", "uk",
-    "ur", "vi", "wae", "yi", "yo", "zh", "zu",
+    "el", "en", "eo", "es", "et", "fa", "fi", "fil", "fo", "fr", "ga", "gl", "gu", "ha", "haw", "he", "hi", "hr",
+    "hsb", "hu", "hy", "id", "ig", "is", "it", "ja", "ka", "kk", "kl", "km", "kn", "ko", "kok", "ky", "lb", "lkt",
+    "ln", "lo", "lt", "lv", "mk", "ml", "mn", "mr", "ms", "mt", "my", "nb", "ne", "nl", "nn", "no", "om", "or", "pa",
+    "pl", "ps", "pt", "ro", "ru", "se", "si", "sk", "sl", "smn", "sq", "sr", "sv", "sw", "ta", "te", "th", "to", "tr",
+    "ug", "uk", "ur", "vi", "wae", "yi", "yo", "zh", "zu",
 ];
 
 #[derive(Default)]
@@ -118,10 +118,7 @@ impl Specification {
             "backwards" => self.backwards = Some(flag(name, value)?),
             "version" => drop(text(name, value)?),
             _ => {
-                return Err(CommandError::new(
-                    40415,
-                    format!("BSON field 'collation.{name}' is an unknown field."),
-                ));
+                return Err(CommandError::new(40415, format!("BSON field 'collation.{name}' is an unknown field.")));
             }
         }
         Ok(())
@@ -135,7 +132,22 @@ impl Specification {
             return Ok(None);
         }
         let invalid = || CommandError::bad_value(format!("Field 'locale' is invalid in: {{ locale: \"{locale}\" }}"));
-        let mut tag = locale.replace('_', "-").replace("@collation=", "-u-co-");
+        let (language, variant) = match locale.split_once("@collation=") {
+            Some((language, variant)) => (language, Some(variant)),
+            None => (locale.as_str(), None),
+        };
+        let mut tag = language.replace('_', "-");
+        if let Some(variant) = variant {
+            // ICU's names of variants, where those of language tags differ.
+            let variant = match variant {
+                "phonebook" => "phonebk",
+                "traditional" => "trad",
+                "dictionary" => "dict",
+                "gb2312han" => "gb2312",
+                other => other,
+            };
+            tag = format!("{tag}-u-co-{variant}");
+        }
         let mut keywords = String::new();
         match self.case_first.as_deref() {
             Some("upper") => keywords.push_str("-kf-upper"),
@@ -175,8 +187,7 @@ impl Specification {
         });
         // Accents are weighed from the end only in Canadian French, and there by the locale's own data.
         let backwards = self.backwards.unwrap_or(parsed.to_string().starts_with("fr-CA"));
-        let collator = CollatorBorrowed::try_new(CollatorPreferences::from(&parsed), options)
-            .map_err(|_| invalid())?;
+        let collator = CollatorBorrowed::try_new(CollatorPreferences::from(&parsed), options).map_err(|_| invalid())?;
         let specification = doc! {
             "locale": &locale,
             "caseLevel": self.case_level,

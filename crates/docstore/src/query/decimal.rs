@@ -24,9 +24,15 @@ pub type Number = Decimal<12>;
 #[allow(missing_docs)]
 pub enum Parts {
     Nan,
-    Infinity { negative: bool },
+    Infinity {
+        negative: bool,
+    },
     /// `coefficient * 10^exponent`, sign apart so that -0 stays -0.
-    Finite { negative: bool, coefficient: u128, exponent: i32 },
+    Finite {
+        negative: bool,
+        coefficient: u128,
+        exponent: i32,
+    },
 }
 
 /// Sign, coefficient and exponent of a stored decimal. Coefficients beyond 34 digits, which the format can spell but
@@ -125,8 +131,7 @@ pub fn from_number(number: &Number) -> Decimal128 {
         return from_parts(Parts::Infinity { negative });
     }
     let unit_count = (digits as usize).div_ceil(3).min(units.len());
-    let coefficient =
-        units[..unit_count].iter().rev().fold(0_u128, |sum, unit| sum * 1000 + u128::from(*unit));
+    let coefficient = units[..unit_count].iter().rev().fold(0_u128, |sum, unit| sum * 1000 + u128::from(*unit));
     from_parts(Parts::Finite { negative, coefficient, exponent })
 }
 
@@ -197,9 +202,8 @@ pub fn from_f64(value: f64) -> Decimal128 {
     // d.dddddddddddddde±x, rounded from the exact value.
     let text = format!("{:.14e}", value.abs());
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let coefficient = mantissa.bytes().filter(u8::is_ascii_digit).fold(0_u128, |sum, digit| {
-        sum * 10 + u128::from(digit - b'0')
-    });
+    let coefficient =
+        mantissa.bytes().filter(u8::is_ascii_digit).fold(0_u128, |sum, digit| sum * 10 + u128::from(digit - b'0'));
     let exponent = exponent.parse::<i32>().unwrap_or(0) - 14;
     from_parts(Parts::Finite { negative: value < 0.0, coefficient, exponent })
 }
@@ -276,8 +280,20 @@ fn compare_parts(left: Parts, right: Parts) -> Ordering {
         (P::Nan, _) => Ordering::Less,
         (_, P::Nan) => Ordering::Greater,
         (P::Infinity { negative: left }, P::Infinity { negative: right }) => right.cmp(&left),
-        (P::Infinity { negative }, _) => if negative { Ordering::Less } else { Ordering::Greater },
-        (_, P::Infinity { negative }) => if negative { Ordering::Greater } else { Ordering::Less },
+        (P::Infinity { negative }, _) => {
+            if negative {
+                Ordering::Less
+            } else {
+                Ordering::Greater
+            }
+        }
+        (_, P::Infinity { negative }) => {
+            if negative {
+                Ordering::Greater
+            } else {
+                Ordering::Less
+            }
+        }
         (
             P::Finite { negative: left_negative, coefficient: left, exponent: left_exponent },
             P::Finite { negative: right_negative, coefficient: right, exponent: right_exponent },
@@ -320,7 +336,15 @@ pub fn compare_to_double(left: Decimal128, right: f64) -> Ordering {
         return compare_parts(left_parts, Parts::Finite { negative: false, coefficient: 0, exponent: 0 });
     };
     if coefficient == 0 || right == 0.0 || negative != (right < 0.0) {
-        let sign = |zero: bool, negative: bool| if zero { 0 } else if negative { -1 } else { 1 };
+        let sign = |zero: bool, negative: bool| {
+            if zero {
+                0
+            } else if negative {
+                -1
+            } else {
+                1
+            }
+        };
         return sign(coefficient == 0, negative).cmp(&sign(right == 0.0, right < 0.0));
     }
     // The nearest double decides unless it is the very one compared with.
@@ -346,7 +370,11 @@ pub fn compare_to_double(left: Decimal128, right: f64) -> Ordering {
     if negative { order.reverse() } else { order }
 }
 
-fn binary(left: Decimal128, right: Decimal128, operation: impl FnOnce(&mut Context<Number>, &mut Number, &Number)) -> Decimal128 {
+fn binary(
+    left: Decimal128,
+    right: Decimal128,
+    operation: impl FnOnce(&mut Context<Number>, &mut Number, &Number),
+) -> Decimal128 {
     let mut result = to_number(left);
     operation(&mut context(), &mut result, &to_number(right));
     from_number(&result)

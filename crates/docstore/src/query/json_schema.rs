@@ -255,9 +255,9 @@ impl NumberRules {
             comparable(bound) && if *exclusive { order(bound).is_gt() } else { order(bound).is_ge() }
         }) && self.maximum.as_ref().is_none_or(|(bound, exclusive)| {
             comparable(bound) && if *exclusive { order(bound).is_lt() } else { order(bound).is_le() }
-        }) && self.multiple_of.is_none_or(|divisor| {
-            decimal::is_zero(decimal::remainder(to_decimal(&value.to_bson()), divisor))
-        })
+        }) && self
+            .multiple_of
+            .is_none_or(|divisor| decimal::is_zero(decimal::remainder(to_decimal(&value.to_bson()), divisor)))
     }
 }
 
@@ -278,10 +278,7 @@ impl ObjectRules {
         self.count_min.is_none_or(|least| count >= least)
             && self.count_max.is_none_or(|greatest| count <= greatest)
             && self.required.iter().all(|name| document.get(name).is_some())
-            && self
-                .properties
-                .iter()
-                .all(|(name, schema)| document.get(name).is_none_or(|value| schema.accepts(value)))
+            && self.properties.iter().all(|(name, schema)| document.get(name).is_none_or(|value| schema.accepts(value)))
             && self.dependencies.iter().all(|(name, dependency)| {
                 document.get(name).is_none()
                     || match dependency {

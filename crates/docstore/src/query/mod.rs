@@ -21,6 +21,9 @@ pub mod sort;
 pub mod update;
 pub mod value;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use bson::{Document, Timestamp};

@@ -318,10 +318,7 @@ fn check_path(path: &[String], name: &str) -> CommandResult<()> {
         return location(15998, "FieldPath field names may not be empty strings.");
     }
     if path.iter().any(|part| part.starts_with('$')) {
-        return location(
-            16410,
-            "FieldPath field names may not start with '$'. Consider using $getField or $setField.",
-        );
+        return location(16410, "FieldPath field names may not start with '$'. Consider using $getField or $setField.");
     }
     Ok(())
 }
@@ -347,9 +344,7 @@ fn find_slice(argument: &Bson) -> CommandResult<Option<Slice>> {
                 None => location(31273, "$slice only supports numbers and [skip, limit] arrays"),
             }
         }
-        value if ValueRef::from(value).is_number() => {
-            Ok(number(value).map(|limit| Slice { skip: None, limit }))
-        }
+        value if ValueRef::from(value).is_number() => Ok(number(value).map(|limit| Slice { skip: None, limit })),
         _ => location(31273, "$slice only supports numbers and [skip, limit] arrays"),
     }
 }

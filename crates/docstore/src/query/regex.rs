@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use crate::error::{CommandError, CommandResult};
 
+/// Byte ranges of a match: the whole, then its groups, `None` for groups that took no part.
+pub type Groups = Vec<Option<(usize, usize)>>;
+
 /// A compiled regular expression. Cheap to clone.
 #[derive(Clone)]
 pub struct Regex {
@@ -65,7 +68,7 @@ impl Regex {
     /// The first match at or after this byte offset: byte ranges of the whole match and of its groups.
     ///
     /// Errors: 51156 when the search exceeds PCRE's limits.
-    pub fn captures_at(&self, text: &str, start: usize) -> CommandResult<Option<Vec<Option<(usize, usize)>>>> {
+    pub fn captures_at(&self, text: &str, start: usize) -> CommandResult<Option<Groups>> {
         let mut locations = self.compiled.capture_locations();
         let found = self.compiled.captures_read_at(&mut locations, text.as_bytes(), start).map_err(|error| {
             CommandError::new(51156, format!("Error occurred while executing the regular expression: {error}"))

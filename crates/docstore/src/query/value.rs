@@ -29,16 +29,25 @@ pub enum ValueRef<'a> {
     Symbol(&'a str),
     Document(DocumentRef<'a>),
     Array(ArrayRef<'a>),
-    Binary { subtype: u8, bytes: &'a [u8] },
+    Binary {
+        subtype: u8,
+        bytes: &'a [u8],
+    },
     ObjectId(ObjectId),
     Boolean(bool),
     /// Milliseconds since the epoch.
     DateTime(i64),
     Timestamp(Timestamp),
-    Regex { pattern: &'a str, options: &'a str },
+    Regex {
+        pattern: &'a str,
+        options: &'a str,
+    },
     DbPointer(DbPointerRef<'a>),
     Code(&'a str),
-    CodeWithScope { code: &'a str, scope: DocumentRef<'a> },
+    CodeWithScope {
+        code: &'a str,
+        scope: DocumentRef<'a>,
+    },
     MaxKey,
 }
 
@@ -103,9 +112,7 @@ impl<'a> From<&'a Bson> for ValueRef<'a> {
             Bson::Int32(number) => Self::Int32(*number),
             Bson::Int64(number) => Self::Int64(*number),
             Bson::Timestamp(timestamp) => Self::Timestamp(*timestamp),
-            Bson::Binary(binary) => {
-                Self::Binary { subtype: u8::from(binary.subtype), bytes: &binary.bytes }
-            }
+            Bson::Binary(binary) => Self::Binary { subtype: u8::from(binary.subtype), bytes: &binary.bytes },
             Bson::ObjectId(id) => Self::ObjectId(*id),
             Bson::DateTime(date) => Self::DateTime(date.timestamp_millis()),
             Bson::Symbol(text) => Self::Symbol(text),
@@ -305,12 +312,10 @@ impl<'a> ValueRef<'a> {
             Self::Regex { pattern, options } => regex_value(pattern, options),
             Self::DbPointer(pointer) => pointer.to_bson(),
             Self::Code(code) => Bson::JavaScriptCode(code.to_owned()),
-            Self::CodeWithScope { code, scope } => {
-                Bson::JavaScriptCodeWithScope(bson::JavaScriptCodeWithScope {
-                    code: code.to_owned(),
-                    scope: scope.to_document(),
-                })
-            }
+            Self::CodeWithScope { code, scope } => Bson::JavaScriptCodeWithScope(bson::JavaScriptCodeWithScope {
+                code: code.to_owned(),
+                scope: scope.to_document(),
+            }),
             Self::MaxKey => Bson::MaxKey,
         }
     }
@@ -531,29 +536,21 @@ pub fn compare_refs(left: ValueRef<'_>, right: ValueRef<'_>, collation: Option<&
         }
         (V::Document(left), V::Document(right)) => compare_documents(left, right, collation),
         (V::Array(left), V::Array(right)) => compare_arrays(left, right, collation),
-        (
-            V::Binary { subtype: left_subtype, bytes: left },
-            V::Binary { subtype: right_subtype, bytes: right },
-        ) => left
-            .len()
-            .cmp(&right.len())
-            .then_with(|| left_subtype.cmp(&right_subtype))
-            .then_with(|| left.cmp(right)),
+        (V::Binary { subtype: left_subtype, bytes: left }, V::Binary { subtype: right_subtype, bytes: right }) => {
+            left.len().cmp(&right.len()).then_with(|| left_subtype.cmp(&right_subtype)).then_with(|| left.cmp(right))
+        }
         (V::ObjectId(left), V::ObjectId(right)) => left.bytes().cmp(&right.bytes()),
         (V::Boolean(left), V::Boolean(right)) => left.cmp(&right),
         (V::DateTime(left), V::DateTime(right)) => left.cmp(&right),
-        (V::Timestamp(left), V::Timestamp(right)) => {
-            (left.time, left.increment).cmp(&(right.time, right.increment))
-        }
+        (V::Timestamp(left), V::Timestamp(right)) => (left.time, left.increment).cmp(&(right.time, right.increment)),
         (
             V::Regex { pattern: left_pattern, options: left_options },
             V::Regex { pattern: right_pattern, options: right_options },
         ) => left_pattern.cmp(right_pattern).then_with(|| left_options.cmp(right_options)),
         (V::Code(left), V::Code(right)) => left.cmp(right),
-        (
-            V::CodeWithScope { code: left, scope: left_scope },
-            V::CodeWithScope { code: right, scope: right_scope },
-        ) => left.cmp(right).then_with(|| compare_documents(left_scope, right_scope, None)),
+        (V::CodeWithScope { code: left, scope: left_scope }, V::CodeWithScope { code: right, scope: right_scope }) => {
+            left.cmp(right).then_with(|| compare_documents(left_scope, right_scope, None))
+        }
         (V::DbPointer(left), V::DbPointer(right)) => left.text().cmp(&right.text()),
         (left, right) => compare_numbers(left, right),
     }

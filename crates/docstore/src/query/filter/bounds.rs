@@ -132,9 +132,7 @@ impl Node {
         match self {
             Self::Path(_, test) => match test {
                 Test::Compare(_, value) => holds_text(value),
-                Test::In(membership) => {
-                    !membership.regexes.is_empty() || membership.values.iter().any(holds_text)
-                }
+                Test::In(membership) => !membership.regexes.is_empty() || membership.values.iter().any(holds_text),
                 Test::Regex(_) => true,
                 Test::ElementObject(node) => node.compares_text(),
                 Test::ElementValue(nodes) => nodes.iter().any(Self::compares_text),
@@ -222,9 +220,7 @@ impl<'c> Collector<'c> {
             Test::In(membership) => self.membership_intervals(membership),
             Test::Regex(regex) => self.regex_intervals(regex),
             Test::Mod { .. } => Some(vec![bracket_interval(TypeBracket::Number)]),
-            Test::Bits(_) => {
-                Some(vec![bracket_interval(TypeBracket::Number), bracket_interval(TypeBracket::Binary)])
-            }
+            Test::Bits(_) => Some(vec![bracket_interval(TypeBracket::Number), bracket_interval(TypeBracket::Binary)]),
             Test::Type(types) => type_intervals(types),
             Test::Exists => Some(vec![Interval::all()]),
             Test::ElementValue(nodes) if group == 0 => {
@@ -398,9 +394,8 @@ fn type_intervals(types: &TypeSet) -> Option<Vec<Interval>> {
 fn bracket_interval(bracket: TypeBracket) -> Interval {
     let empty_binary = || Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: Vec::new() });
     let code = || Bson::JavaScriptCode(String::new());
-    let scoped = || {
-        Bson::JavaScriptCodeWithScope(bson::JavaScriptCodeWithScope { code: String::new(), scope: Document::new() })
-    };
+    let scoped =
+        || Bson::JavaScriptCodeWithScope(bson::JavaScriptCodeWithScope { code: String::new(), scope: Document::new() });
     let (start, end, end_inclusive) = match bracket {
         TypeBracket::MinKey => (Bson::MinKey, Bson::MinKey, true),
         TypeBracket::Undefined => (Bson::Undefined, Bson::Undefined, true),
@@ -478,9 +473,7 @@ fn implies(condition: &Node, target: &Node, collation: Option<&Collation>) -> bo
                 || implied_by_alternative(condition, target, collation)
         }
         Node::Path(path, test) => match target {
-            Node::Path(target_path, target_test) if path == target_path => {
-                test_implies(test, target_test, collation)
-            }
+            Node::Path(target_path, target_test) if path == target_path => test_implies(test, target_test, collation),
             _ => implied_by_alternative(condition, target, collation),
         },
         _ => false,
@@ -504,13 +497,13 @@ fn test_implies(test: &Test, target: &Test, collation: Option<&Collation>) -> bo
         Test::Compare(C::Equal, Bson::Array(_)) => {
             matches!((test, target), (Test::Compare(_, left), Test::Compare(C::Equal, right)) if left == right)
         }
-        Test::Compare(C::Equal, Bson::Null) => target.matches(None, collation, &mut None)
-            && target.matches(Some(ValueRef::Null), collation, &mut None),
+        Test::Compare(C::Equal, Bson::Null) => {
+            target.matches(None, collation, &mut None) && target.matches(Some(ValueRef::Null), collation, &mut None)
+        }
         Test::Compare(C::Equal, value) => target.matches(Some(ValueRef::from(value)), collation, &mut None),
-        Test::In(membership) if membership.regexes.is_empty() => membership
-            .values
-            .iter()
-            .all(|value| test_implies(&Test::equality(value.clone()), target, collation)),
+        Test::In(membership) if membership.regexes.is_empty() => {
+            membership.values.iter().all(|value| test_implies(&Test::equality(value.clone()), target, collation))
+        }
         Test::Compare(operator, value) => match target {
             Test::Compare(other, bound) => {
                 let same_bracket = ValueRef::from(value).bracket() == ValueRef::from(bound).bracket();

@@ -220,17 +220,16 @@ impl Node {
     }
 
     fn canonical_order(&self, other: &Self) -> std::cmp::Ordering {
-        self.rank()
-            .cmp(&other.rank())
-            .then_with(|| self.path().as_bytes().cmp(other.path().as_bytes()))
-            .then_with(|| {
+        self.rank().cmp(&other.rank()).then_with(|| self.path().as_bytes().cmp(other.path().as_bytes())).then_with(
+            || {
                 let (left, right) = (self.children(), other.children());
                 left.iter()
                     .zip(right)
                     .map(|(left, right)| left.canonical_order(right))
                     .find(|order| order.is_ne())
                     .unwrap_or_else(|| left.len().cmp(&right.len()))
-            })
+            },
+        )
     }
 
     /// The same condition, nested conjunctions flattened and children in canonical order.

@@ -48,11 +48,8 @@ fn is_operators(document: &Document, incomplete_reference: bool) -> bool {
         return false;
     }
     let (reference, id) = (document.contains_key("$ref"), document.contains_key("$id"));
-    let is_reference = if incomplete_reference {
-        reference || id || document.contains_key("$db")
-    } else {
-        reference && id
-    };
+    let is_reference =
+        if incomplete_reference { reference || id || document.contains_key("$db") } else { reference && id };
     !is_reference
 }
 
@@ -277,8 +274,7 @@ impl Parser<'_> {
         if items.is_empty() {
             return Ok(Node::AlwaysFalse);
         }
-        let is_element_match =
-            |item: &Bson| matches!(item, Bson::Document(document) if document.keys().next().is_some_and(|name| name == "$elemMatch"));
+        let is_element_match = |item: &Bson| matches!(item, Bson::Document(document) if document.keys().next().is_some_and(|name| name == "$elemMatch"));
         let mut nodes = Vec::with_capacity(items.len());
         if is_element_match(&items[0]) {
             for item in items {
@@ -315,7 +311,10 @@ impl Parser<'_> {
             return bad("$elemMatch needs an Object");
         };
         let on_values = is_operators(condition, true)
-            && !matches!(condition.keys().next().map(String::as_str), Some("$and" | "$nor" | "$or" | "$where" | "$expr"));
+            && !matches!(
+                condition.keys().next().map(String::as_str),
+                Some("$and" | "$nor" | "$or" | "$where" | "$expr")
+            );
         if on_values {
             let path = FieldPath::new("");
             return match self.operators(&path, condition, Level::Inner)? {
@@ -500,10 +499,7 @@ fn bits(quantifier: BitQuantifier, path: &FieldPath, value: &Bson) -> CommandRes
         value => {
             let number = ValueRef::from(value);
             if !number.is_number() {
-                return bad(format!(
-                    "{} takes an Array, a number, or a BinData but received: {value}",
-                    path.as_str()
-                ));
+                return bad(format!("{} takes an Array, a number, or a BinData but received: {value}", path.as_str()));
             }
             let mask = match number.as_exact_i64() {
                 Some(mask) if mask >= 0 => mask,

@@ -17,7 +17,10 @@ pub(crate) enum Test {
     Compare(ComparisonOperator, Bson),
     In(Membership),
     Regex(Regex),
-    Mod { divisor: i64, remainder: i64 },
+    Mod {
+        divisor: i64,
+        remainder: i64,
+    },
     Exists,
     Type(TypeSet),
     Bits(BitTest),
@@ -87,10 +90,8 @@ impl Membership {
         if matches!(value, ValueRef::Undefined) {
             return self.has_null;
         }
-        let found = self
-            .values
-            .binary_search_by(|candidate| compare_refs(ValueRef::from(candidate), value, collation))
-            .is_ok();
+        let found =
+            self.values.binary_search_by(|candidate| compare_refs(ValueRef::from(candidate), value, collation)).is_ok();
         found || self.regexes.iter().any(|regex| matches_regex(regex, value))
     }
 }
@@ -235,9 +236,9 @@ impl Test {
                         element.is_some()
                     }
                     (Self::ElementValue(nodes), ValueRef::Array(items)) => {
-                        *element = items.iter().position(|item| {
-                            nodes.iter().all(|node| node.matches_value(Some(item), collation))
-                        });
+                        *element = items
+                            .iter()
+                            .position(|item| nodes.iter().all(|node| node.matches_value(Some(item), collation)));
                         element.is_some()
                     }
                     (Self::Geo(test), value) => test.matches(value),

@@ -87,18 +87,13 @@ impl GeoTest {
 
     pub(crate) fn matches(&self, value: ValueRef<'_>) -> bool {
         match &self.region {
-            Region::WithinShape(shape) => {
-                geometry::stored_flat_point(value).is_some_and(|point| shape.contains(point))
-            }
+            Region::WithinShape(shape) => geometry::stored_flat_point(value).is_some_and(|point| shape.contains(point)),
             Region::WithinGeometry(region) => {
                 Geometry::stored(value).is_some_and(|geometry| geometry.is_within(region))
             }
-            Region::WithinCap { centre, radians } => Geometry::stored(value).is_some_and(|geometry| {
-                geometry.all_vertices(|vertex| sphere::distance(*vertex, *centre) <= *radians)
-            }),
-            Region::Intersects(region) => {
-                Geometry::stored(value).is_some_and(|geometry| geometry.intersects(region))
-            }
+            Region::WithinCap { centre, radians } => Geometry::stored(value)
+                .is_some_and(|geometry| geometry.all_vertices(|vertex| sphere::distance(*vertex, *centre) <= *radians)),
+            Region::Intersects(region) => Geometry::stored(value).is_some_and(|geometry| geometry.intersects(region)),
         }
     }
 }
@@ -182,7 +177,9 @@ impl Near {
             }
         } else {
             let Some(flat) = geometry::legacy_point(ValueRef::from(point)) else {
-                return bad(format!("geo near accepts just one argument when querying for a GeoJSON point. Extra field found: {point}"));
+                return bad(format!(
+                    "geo near accepts just one argument when querying for a GeoJSON point. Extra field found: {point}"
+                ));
             };
             if spherical {
                 Origin::Sphere { point: geometry::checked_point(flat)?, unit: 1.0 }

@@ -22,9 +22,7 @@ impl Shape {
         }
         let points: Option<Vec<_>> = match value {
             Bson::Array(items) => items.iter().map(|item| geometry::legacy_point(ValueRef::from(item))).collect(),
-            Bson::Document(items) => {
-                items.values().map(|item| geometry::legacy_point(ValueRef::from(item))).collect()
-            }
+            Bson::Document(items) => items.values().map(|item| geometry::legacy_point(ValueRef::from(item))).collect(),
             _ => None,
         };
         let Some(points) = points else {
@@ -44,9 +42,7 @@ impl Shape {
 
     pub(super) fn contains(&self, (x, y): (f64, f64)) -> bool {
         match self {
-            Self::Box { least, greatest } => {
-                (least.0..=greatest.0).contains(&x) && (least.1..=greatest.1).contains(&y)
-            }
+            Self::Box { least, greatest } => (least.0..=greatest.0).contains(&x) && (least.1..=greatest.1).contains(&y),
             Self::Circle { centre, radius } => (x - centre.0).hypot(y - centre.1) <= *radius,
             Self::Polygon(points) => {
                 let mut inside = false;

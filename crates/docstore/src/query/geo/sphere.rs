@@ -174,8 +174,7 @@ fn signed_area(ring: &[Vector]) -> f64 {
 /// Is the point inside the smaller part the ring bounds? By how often the ring winds around the point: a ring around
 /// the point's antipode winds the other way.
 fn ring_contains(ring: &[Vector], point: Vector) -> bool {
-    let winding: f64 = arcs(ring)
-        .map(|(a, b)| dot(point, cross(a, b)).atan2(dot(a, b) - dot(a, point) * dot(b, point)))
-        .sum();
+    let winding: f64 =
+        arcs(ring).map(|(a, b)| dot(point, cross(a, b)).atan2(dot(a, b) - dot(a, point) * dot(b, point))).sum();
     winding * signed_area(ring).signum() > PI
 }

@@ -102,8 +102,8 @@ impl Update {
 
     fn transform(&self, document: &Document, details: Option<MatchDetails>, insert: bool) -> CommandResult<Updated> {
         let mut updated = match &*self.kind {
-            Kind::Replacement(replacement) => self.replace(document, replacement.clone()),
-            Kind::Pipeline(pipeline) => self.replace(document, pipeline.apply(document)?),
+            Kind::Replacement(replacement) => self.replace(document, replacement.clone())?,
+            Kind::Pipeline(pipeline) => self.replace(document, pipeline.apply(document)?)?,
             Kind::Operators { root, filters } => {
                 let array_index = details.and_then(|details| details.array_index);
                 tree::apply(root, filters, document, array_index, insert, &self.context)?
@@ -135,7 +135,10 @@ impl Update {
     }
 
     /// The replacement with the old document's `_id` unless it has its own.
-    fn replace(&self, document: &Document, replacement: Document) -> Updated {
+    ///
+    /// Errors: `DollarPrefixedFieldName` (52) for names that begin with `$` anywhere in it.
+    fn replace(&self, document: &Document, replacement: Document) -> CommandResult<Updated> {
+        modifier::check_storable_document(&replacement)?;
         let mut result = Document::new();
         if !replacement.contains_key("_id")
             && let Some(id) = document.get("_id")
@@ -147,7 +150,7 @@ impl Update {
             fill_timestamps(&mut result, self.context.cluster_time);
         }
         let modified = !identical_documents(document, &result);
-        Updated { document: result, modified }
+        Ok(Updated { document: result, modified })
     }
 
     /// The document an upsert inserts when nothing matched: the filter's equalities, then the update with
@@ -243,10 +246,7 @@ fn check_depth(document: &Document) -> CommandResult<()> {
     if document.iter().all(|(_, value)| depth(ValueRef::from(value), 1)) {
         return Ok(());
     }
-    Err(CommandError::new(
-        code::OVERFLOW,
-        format!("Document exceeds maximum nesting depth of {DEPTH_MAX}"),
-    ))
+    Err(CommandError::new(code::OVERFLOW, format!("Document exceeds maximum nesting depth of {DEPTH_MAX}")))
 }
 
 /// Moves `_id` to the front.

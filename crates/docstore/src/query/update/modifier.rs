@@ -39,7 +39,9 @@ pub(super) enum Modifier {
     Bit(Vec<(BitOperator, Bson)>),
     Push(Push),
     AddToSet(Vec<Bson>),
-    Pop { first: bool },
+    Pop {
+        first: bool,
+    },
     Pull(PullCondition),
     PullAll(Vec<Bson>),
     /// Takes the value at this path.
@@ -251,9 +253,7 @@ impl Modifier {
                     kind(other)
                 ))),
             },
-            Self::Pull(condition) => {
-                remove_matching(element, "$pull", |item| condition.matches(item, context))
-            }
+            Self::Pull(condition) => remove_matching(element, "$pull", |item| condition.matches(item, context)),
             Self::PullAll(values) => remove_matching(element, "$pull", |item| {
                 Ok(values.iter().any(|value| compare(item, value, collation).is_eq()))
             }),
@@ -278,9 +278,7 @@ fn replace_number(element: &mut Bson, result: Bson) -> bool {
 }
 
 fn bits(start: Bson, steps: &[(BitOperator, Bson)]) -> Bson {
-    steps.iter().fold(start, |value, (operator, operand)| {
-        arithmetic::bit(*operator, &value, operand).unwrap_or(value)
-    })
+    steps.iter().fold(start, |value, (operator, operand)| arithmetic::bit(*operator, &value, operand).unwrap_or(value))
 }
 
 /// Appends what is not there yet; true if anything was.
@@ -436,6 +434,11 @@ fn rename(document: &mut Bson, source: &[String], target: &[String]) -> CommandR
     Ok(true)
 }
 
+/// May the document be stored? See [`check_storable`].
+pub(super) fn check_storable_document(document: &Document) -> CommandResult<()> {
+    check_document_names(DocumentRef::Owned(document), 1, &mut String::new())
+}
+
 /// May the value be stored? Names that begin with `$` belong to operators, but for those of a DBRef.
 fn check_storable(value: &Bson, path: &[String]) -> CommandResult<()> {
     check_names(ValueRef::from(value), path.len(), &mut path.join("."))
@@ -463,7 +466,9 @@ fn check_names(value: ValueRef<'_>, depth: usize, path: &mut String) -> CommandR
 fn check_document_names(document: DocumentRef<'_>, depth: usize, path: &mut String) -> CommandResult<()> {
     for (name, value) in document.iter() {
         let length = path.len();
-        path.push('.');
+        if length > 0 {
+            path.push('.');
+        }
         path.push_str(name);
         if name.starts_with('$') && !is_reference_name(name) {
             return Err(CommandError::new(

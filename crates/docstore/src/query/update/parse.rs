@@ -79,11 +79,7 @@ pub(super) fn operators(
 }
 
 /// Splits and checks a path.
-fn parse_path<'p>(
-    path: &'p str,
-    filters: &ArrayFilters,
-    used: &mut BTreeSet<String>,
-) -> CommandResult<Vec<&'p str>> {
+fn parse_path<'p>(path: &'p str, filters: &ArrayFilters, used: &mut BTreeSet<String>) -> CommandResult<Vec<&'p str>> {
     if path.is_empty() {
         return Err(CommandError::new(code::EMPTY_FIELD_NAME, "An empty update path is not valid."));
     }
@@ -95,9 +91,7 @@ fn parse_path<'p>(
         ));
     }
     if parts[0] == "$" {
-        return bad(format!(
-            "Cannot have positional (i.e. '$') element in the first position in path '{path}'"
-        ));
+        return bad(format!("Cannot have positional (i.e. '$') element in the first position in path '{path}'"));
     }
     if parts.iter().filter(|part| **part == "$").count() > 1 {
         return bad(format!("Too many positional (i.e. '$') elements found in path '{path}'"));
@@ -111,16 +105,16 @@ fn parse_path<'p>(
             }
             if !identifier.is_empty() {
                 if !filters.contains(identifier) {
-                    return bad(format!(
-                        "No array filter found for identifier '{identifier}' in path '{path}'"
-                    ));
+                    return bad(format!("No array filter found for identifier '{identifier}' in path '{path}'"));
                 }
                 used.insert(identifier.to_owned());
             }
         } else if part.starts_with('$') && *part != "$" && !super::is_reference_name(part) {
             return Err(CommandError::new(
                 code::DOLLAR_PREFIXED_FIELD_NAME,
-                format!("The dollar ($) prefixed field '{part}' in '{path}' is not allowed in the context of an update's replacement document. Consider using an aggregation pipeline with $replaceWith."),
+                format!(
+                    "The dollar ($) prefixed field '{part}' in '{path}' is not allowed in the context of an update's replacement document. Consider using an aggregation pipeline with $replaceWith."
+                ),
             ));
         }
     }
@@ -248,9 +242,7 @@ fn bit(argument: &Bson) -> CommandResult<Modifier> {
         parsed.push((operator, operand.clone()));
     }
     if parsed.is_empty() {
-        return bad(format!(
-            "You must pass in at least one bitwise operation. The format is: {{$bit: {{field: {{and/or/xor: #}}}}"
-        ));
+        return bad("You must pass in at least one bitwise operation. The format is: {$bit: {field: {and/or/xor: #}}");
     }
     Ok(Modifier::Bit(parsed))
 }

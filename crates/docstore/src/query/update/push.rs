@@ -120,9 +120,7 @@ impl ArraySort {
         match argument {
             Bson::Document(fields) => {
                 if fields.is_empty() {
-                    return bad(
-                        "The $sort pattern is empty when it should be a set of fields.",
-                    );
+                    return bad("The $sort pattern is empty when it should be a set of fields.");
                 }
                 let mut parts = Vec::with_capacity(fields.len());
                 for (path, order) in fields {
@@ -133,9 +131,7 @@ impl ArraySort {
                         return bad("The $sort field cannot be empty");
                     }
                     if path.split('.').any(str::is_empty) {
-                        return bad(format!(
-                            "The $sort field is a dotted field but has an empty part: {path}"
-                        ));
+                        return bad(format!("The $sort field is a dotted field but has an empty part: {path}"));
                     }
                     parts.push((path.clone(), ascending));
                 }
@@ -145,9 +141,9 @@ impl ArraySort {
                 Some(ascending) => Ok(Self::Whole { ascending }),
                 None => bad("The $sort element value must be either 1 or -1"),
             },
-            _ => bad(
-                "The $sort is invalid: use 1/-1 to sort the whole element, or {field:1/-1} to sort embedded fields",
-            ),
+            _ => {
+                bad("The $sort is invalid: use 1/-1 to sort the whole element, or {field:1/-1} to sort embedded fields")
+            }
         }
     }
 
