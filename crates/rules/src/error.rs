@@ -61,6 +61,16 @@ pub enum RuleError {
         /// From the decoder.
         reason: String,
     },
+    /// A part of a rule file has the wrong type.
+    #[error("{}is {found} here: write {expected}", at(.path))]
+    Shape {
+        /// Dotted path inside of the file.
+        path: String,
+        /// What stands there.
+        found: &'static str,
+        /// What belongs there.
+        expected: &'static str,
+    },
     /// Nested too deeply or too long.
     #[error("{}the expression is too large: shorten it", at(.path))]
     TooLarge {
@@ -80,8 +90,28 @@ impl RuleError {
             | RuleError::MixedKeys { path }
             | RuleError::Operand { path, .. }
             | RuleError::Literal { path, .. }
+            | RuleError::Shape { path, .. }
             | RuleError::TooLarge { path } => path,
         }
+    }
+}
+
+impl RuleError {
+    /// The same error, seen from what holds the expression.
+    pub(crate) fn within(mut self, outer: &str) -> Self {
+        let path = match &mut self {
+            RuleError::UnknownExpansion { path, .. }
+            | RuleError::UnknownOperator { path, .. }
+            | RuleError::NotAnExpression { path, .. }
+            | RuleError::BareKey { path, .. }
+            | RuleError::MixedKeys { path }
+            | RuleError::Operand { path, .. }
+            | RuleError::Literal { path, .. }
+            | RuleError::Shape { path, .. }
+            | RuleError::TooLarge { path } => path,
+        };
+        *path = if path.is_empty() { outer.to_owned() } else { format!("{outer}.{path}") };
+        self
     }
 }
 

@@ -337,7 +337,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// One value inside of a list or document; a path through arrays gives an array.
-    fn single(&self, operand: &'a Operand) -> Result<Option<Bson>, Fault> {
+    pub fn single(&self, operand: &'a Operand) -> Result<Option<Bson>, Fault> {
         Ok(match self.value(operand)? {
             Value::Missing => None,
             Value::Literal(value) => Some(value.into_owned()),

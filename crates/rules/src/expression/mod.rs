@@ -6,6 +6,7 @@ mod expansions;
 mod literal;
 mod operators;
 mod parse;
+mod query;
 mod surroundings;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use crate::RuleError;
 use evaluate::Evaluation;
 use expansions::Reference;
 
+pub(crate) use query::{Filled, Query, match_nothing};
 pub use surroundings::{RequestFacts, Surroundings};
 
 /// One expression, checked and ready to be evaluated any number of times.

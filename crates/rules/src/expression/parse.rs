@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json};
 use super::expansions::{Availability, Origin, Reference};
 use super::literal::{self, extended_json};
 use super::operators::{self, Conversion, Pattern, TypeName};
+use super::query::Clause;
 use super::{CALLS_MAX, Condition, Expression, FunctionNode, Key, Node, Operand, Order, Place, Test, Uses};
 use crate::RuleError;
 
@@ -19,6 +20,19 @@ pub(super) fn parse(json: &Json, place: Place) -> Result<Expression, RuleError> 
     let mut parser = Parser { place, path: Vec::new(), values: 0, functions: Vec::new(), uses: Uses::default() };
     let root = parser.expression(json)?;
     Ok(Expression { root, functions: parser.functions, uses: parser.uses })
+}
+
+/// Reads the query of a filter: plain MongoDB, in which values may be expansions and value operators.
+pub(super) fn parse_query(json: &Json) -> Result<(Vec<Clause>, Expression), RuleError> {
+    let mut parser = Parser {
+        place: Place::FilterApplyWhen,
+        path: Vec::new(),
+        values: 0,
+        functions: Vec::new(),
+        uses: Uses::default(),
+    };
+    let clauses = parser.clauses(json)?;
+    Ok((clauses, Expression { root: Node::Constant(true), functions: parser.functions, uses: parser.uses }))
 }
 
 struct Parser {
@@ -505,6 +519,73 @@ impl Parser {
         })
     }
 
+    /// The clauses of one query document.
+    fn clauses(&mut self, json: &Json) -> Parsed<Vec<Clause>> {
+        let Json::Object(object) = json else { return Err(self.not_an_expression("this")) };
+        let mut clauses = Vec::with_capacity(object.len());
+        for (key, operand) in object {
+            let name = self.query_key(key)?;
+            let clause = self.below(key, |parser| match (name.as_str(), operand) {
+                ("$and" | "$or" | "$nor", Json::Array(elements)) => {
+                    let inner = elements
+                        .iter()
+                        .enumerate()
+                        .map(|(index, element)| parser.below(&index.to_string(), |parser| parser.clauses(element)));
+                    Ok(Clause::Logical { inner: inner.collect::<Parsed<_>>()?, operator: name.clone() })
+                }
+                _ => Ok(Clause::Predicate {
+                    negated: has_negation(operand),
+                    operand: parser.query_value(operand)?,
+                    key: name.clone(),
+                }),
+            })?;
+            clauses.push(clause);
+        }
+        Ok(clauses)
+    }
+
+    /// Operators with one `%` are MongoDB's with `$`.
+    fn query_key(&self, key: &str) -> Parsed<String> {
+        if key.starts_with("%%") {
+            let hint = "a filter's query takes expansions as values only".to_owned();
+            return Err(RuleError::UnknownExpansion { path: self.path(), expansion: key.to_owned(), hint });
+        }
+        Ok(match key.strip_prefix('%') {
+            Some(name) => format!("${name}"),
+            None => key.to_owned(),
+        })
+    }
+
+    fn query_value(&mut self, json: &Json) -> Parsed<Operand> {
+        self.count()?;
+        Ok(match json {
+            Json::Null | Json::Bool(_) | Json::Number(_) => Operand::Literal(literal::from_json(json)),
+            Json::String(text) => self.text(text)?,
+            Json::Array(elements) => {
+                let elements: Vec<Operand> = elements
+                    .iter()
+                    .enumerate()
+                    .map(|(index, element)| self.below(&index.to_string(), |parser| parser.query_value(element)))
+                    .collect::<Parsed<_>>()?;
+                gather_list(elements)
+            }
+            Json::Object(object) => {
+                if let Some(value) = extended_json(object) {
+                    return self.literal(value);
+                }
+                if has_value_operator(object) {
+                    return self.value_operator(object);
+                }
+                let mut members = Vec::with_capacity(object.len());
+                for (key, value) in object {
+                    let name = self.query_key(key)?;
+                    members.push((name, self.below(key, |parser| parser.query_value(value))?));
+                }
+                gather_document(members)
+            }
+        })
+    }
+
     fn filled_array<'a>(&self, operator: &str, operand: &'a Json, expected: &'static str) -> Parsed<&'a [Json]> {
         match operand {
             Json::Array(elements) if !elements.is_empty() => Ok(elements),
@@ -579,6 +660,17 @@ fn has_value_operator(object: &Map<String, Json>) -> bool {
         .keys()
         .filter_map(|key| operator_name(key))
         .any(|name| name == "function" || Conversion::named(name).is_some())
+}
+
+/// `$not` or `$nor` at any depth.
+fn has_negation(json: &Json) -> bool {
+    match json {
+        Json::Object(object) => object.iter().any(|(key, value)| {
+            operator_name(key).is_some_and(|name| matches!(name, "not" | "nor")) || has_negation(value)
+        }),
+        Json::Array(elements) => elements.iter().any(has_negation),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
+    }
 }
 
 fn elements_of(operand: &Json) -> &[Json] {
