@@ -441,6 +441,17 @@ impl Transaction {
         &self.view
     }
 
+    /// Takes back what the statement wrote after this many changes.
+    fn undo_to(&mut self, mark: usize) {
+        let overlay = Arc::make_mut(&mut self.view.overlay);
+        for (key, previous) in self.undo.drain(mark..).rev() {
+            match previous {
+                Some(previous) => drop(overlay.insert(key, previous)),
+                None => drop(overlay.remove(&key)),
+            }
+        }
+    }
+
     /// True for a multi-document transaction.
     pub fn is_multi_document(&self) -> bool {
         self.owner != 0
@@ -642,6 +653,18 @@ impl Writer<'_> {
         let previous = overlay.insert(key.clone(), value);
         self.transaction.undo.push((key, previous));
         Ok(())
+    }
+
+    /// Runs a part of a statement whose writes go if it fails, while those before it stay.
+    pub fn attempt<T>(&mut self, run: impl FnOnce(&mut Writer<'_>) -> CommandResult<T>) -> CommandResult<T> {
+        let mark = self.transaction.undo.len();
+        let deltas = self.transaction.deltas.clone();
+        let outcome = run(self);
+        if outcome.is_err() {
+            self.transaction.undo_to(mark);
+            self.transaction.deltas = deltas;
+        }
+        outcome
     }
 
     /// Notes that the transaction works on the collection, so that nobody changes the collection under it.
@@ -867,13 +890,7 @@ fn attempt<T>(
     let catalog = Arc::clone(&transaction.catalog);
     let outcome = run(&mut Writer { transaction, state });
     if outcome.is_err() {
-        let overlay = Arc::make_mut(&mut transaction.view.overlay);
-        for (key, previous) in transaction.undo.drain(..).rev() {
-            match previous {
-                Some(previous) => drop(overlay.insert(key, previous)),
-                None => drop(overlay.remove(&key)),
-            }
-        }
+        transaction.undo_to(0);
         transaction.deltas = deltas;
         transaction.edits.truncate(edits);
         transaction.catalog = catalog;

@@ -233,7 +233,7 @@ impl CollectionAccess for Access {
         let statement = UpdateStatement::one(filter.clone(), update.clone());
         self.write(|writer| {
             run_update(writer, &namespace, &statement, context, self.bypass_validation, false)
-                .map(|outcome| outcome.matched > 0)
+                .and_then(|outcome| Ok(outcome.complete()?.matched > 0))
         })
     }
 

@@ -15,7 +15,7 @@ use crate::documents;
 use crate::error::{CommandError, CommandResult, code};
 use crate::plan::{Match, Matches, Plan, Query};
 use crate::query::projection::ProjectionPolicy;
-use crate::query::{Filter, Projection, QueryContext, Update};
+use crate::query::{Filter, MatchDetails, Projection, QueryContext, Update};
 use crate::store::Writer;
 
 const WRITE_BATCH_MAX: usize = 100_000;
@@ -151,8 +151,29 @@ pub struct UpdateOutcome {
     pub modified: i64,
     /// `_id` of the document an upsert inserted.
     pub upserted: Option<Bson>,
+    /// Why it ended early; what it changed before stays.
+    pub error: Option<CommandError>,
     /// Before and after, when exactly one was asked for.
     documents: Option<(Option<Document>, Option<Document>)>,
+}
+
+impl UpdateOutcome {
+    /// The outcome of an update that failed after it may have changed documents. A conflict takes everything back.
+    fn failed(mut self, error: CommandError) -> CommandResult<Self> {
+        if self.modified == 0 || error.code == code::WRITE_CONFLICT {
+            return Err(error);
+        }
+        self.error = Some(error);
+        Ok(self)
+    }
+
+    /// The error as such, for callers that have no use for a part.
+    pub fn complete(self) -> CommandResult<Self> {
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(self),
+        }
+    }
 }
 
 fn array_filters(statement: &Document) -> CommandResult<Vec<Document>> {
@@ -199,7 +220,7 @@ fn collect(
     sort: Option<&Document>,
     context: &QueryContext,
     first_only: bool,
-) -> CommandResult<Vec<Match>> {
+) -> CommandResult<Collected> {
     let order = parse_order(sort, context)?;
     let (hint, hint_natural) = parse_hint(hint)?;
     let query = Query {
@@ -220,11 +241,29 @@ fn collect(
             if first_only {
                 sorted.truncate(1);
             }
-            Ok(sorted)
+            Ok(Collected { matches: sorted, error: None })
         }
-        _ if first_only => matches.take(1).collect(),
-        _ => matches.collect(),
+        _ => {
+            let mut collected = Collected::default();
+            for found in matches.take(if first_only { 1 } else { usize::MAX }) {
+                match found {
+                    Ok(found) => collected.matches.push(found),
+                    Err(error) => {
+                        collected.error = Some(error);
+                        break;
+                    }
+                }
+            }
+            Ok(collected)
+        }
     }
+}
+
+/// Matches, and why there are no more of them. Documents before an error are written all the same.
+#[derive(Default)]
+struct Collected {
+    matches: Vec<Match>,
+    error: Option<CommandError>,
 }
 
 /// Runs one update inside a statement.
@@ -253,7 +292,7 @@ pub fn run_update(
     let filter = Arc::new(Filter::parse(&statement.filter, &context)?);
     let mut outcome = UpdateOutcome::default();
     if let Some(collection) = &collection {
-        let matches = collect(
+        let collected = collect(
             writer,
             collection,
             &filter,
@@ -262,18 +301,28 @@ pub fn run_update(
             &context,
             !statement.multi,
         )?;
-        for found in matches {
-            let before = bytes::to_document(&found.stored)?;
-            let updated = update.apply(&before, Some(found.details))?;
+        for found in collected.matches {
+            let applied = writer.attempt(|writer| {
+                let before = bytes::to_document(&found.stored)?;
+                let updated = update.apply(&before, Some(found.details))?;
+                if updated.modified {
+                    let stored = bytes::from_document(&updated.document)?;
+                    documents::replace(writer, collection, found.record, &found.stored, stored, bypass)?;
+                }
+                Ok((before, updated))
+            });
+            let (before, updated) = match applied {
+                Ok(applied) => applied,
+                Err(error) => return outcome.failed(error),
+            };
             outcome.matched += 1;
-            if updated.modified {
-                let stored = bytes::from_document(&updated.document)?;
-                documents::replace(writer, collection, found.record, &found.stored, stored, bypass)?;
-                outcome.modified += 1;
-            }
+            outcome.modified += i64::from(updated.modified);
             if wants_documents {
                 outcome.documents = Some((Some(before), Some(updated.document)));
             }
+        }
+        if let Some(error) = collected.error {
+            return outcome.failed(error);
         }
     }
     if outcome.matched == 0 && statement.upsert {
@@ -348,7 +397,7 @@ pub fn update(call: &mut Call<'_>) -> CommandResult<Reply> {
         }
         let outcome =
             writes.statement(|writer| run_update(writer, &namespace, statement, &context, bypass, false));
-        match outcome {
+        match outcome.and_then(UpdateOutcome::complete) {
             Ok(outcome) => {
                 let did = update_record(&outcome);
                 add_update(&mut batch, index, &did);
@@ -408,41 +457,55 @@ fn run_delete(
     sort: Option<&Document>,
     call_context: &QueryContext,
     variables: Option<&Document>,
-) -> CommandResult<(i64, Option<Document>)> {
+) -> CommandResult<Removed> {
     let collection = writer.transaction().collection(namespace);
     if let Some(collection) = &collection {
         refuse_view(collection)?;
     }
     let context = context_for(call_context, collection.as_deref(), collation, variables)?;
     let filter = Arc::new(Filter::parse(filter, &context)?);
-    let Some(collection) = collection else { return Ok((0, None)) };
+    let Some(collection) = collection else { return Ok(Removed::default()) };
     if collection.capped.is_some() {
         return Err(CommandError::new(
             code::ILLEGAL_OPERATION,
             format!("cannot remove from a capped collection: {namespace}"),
         ));
     }
-    let matches = collect(writer, &collection, &filter, hint, sort, &context, one)?;
-    let mut removed = 0;
-    let mut last = None;
-    for found in matches {
+    let collected = collect(writer, &collection, &filter, hint, sort, &context, one)?;
+    let mut removed = Removed { error: collected.error, ..Removed::default() };
+    for found in collected.matches {
         documents::remove(writer, &collection, found.record, &found.stored)?;
-        removed += 1;
+        removed.count += 1;
         if one {
-            last = Some(bytes::to_document(&found.stored)?);
-            if let Some(document) = &mut last
-                && let Some(index) = found.details.array_index
-            {
-                // The positional projection of findAndModify wants it; see there.
-                document.insert(MATCH_INDEX, index as i64);
-            }
+            removed.document = Some((bytes::to_document(&found.stored)?, found.details));
         }
     }
-    Ok((removed, last))
+    if removed.count == 0
+        && let Some(error) = removed.error
+    {
+        return Err(error);
+    }
+    Ok(removed)
 }
 
-/// Carries a match's array offset from a removal to the projection of its document; never stored or sent.
-const MATCH_INDEX: &str = "\u{1}matchIndex";
+/// What a removal did.
+#[derive(Default)]
+struct Removed {
+    count: i64,
+    /// Why it ended early; what is gone stays gone.
+    error: Option<CommandError>,
+    /// The document, when one was asked for.
+    document: Option<(Document, MatchDetails)>,
+}
+
+impl Removed {
+    fn complete(self) -> CommandResult<Self> {
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(self),
+        }
+    }
+}
 
 pub fn delete(call: &mut Call<'_>) -> CommandResult<Reply> {
     let namespace = call.namespace()?;
@@ -486,11 +549,11 @@ pub fn delete(call: &mut Call<'_>) -> CommandResult<Reply> {
         let outcome = writes.statement(|writer| {
             run_delete(writer, &namespace, filter, one, collation, operation.get("hint"), None, &context, None)
         });
-        match outcome {
-            Ok((removed, _)) => {
-                batch.matched += removed;
+        match outcome.and_then(Removed::complete) {
+            Ok(removed) => {
+                batch.matched += removed.count;
                 if let Some(retry) = retry.as_mut().filter(|_| one) {
-                    retry.note(index, doc! { "n": removed });
+                    retry.note(index, doc! { "n": removed.count });
                 }
             }
             Err(error) if is_fatal(&error, in_transaction) => return Err(error),
@@ -582,14 +645,17 @@ pub fn find_and_modify(call: &mut Call<'_>) -> CommandResult<Reply> {
             }
             None => None,
         };
-        let project = |document: Document| -> CommandResult<Bson> {
+        let project = |document: Document, details: Option<MatchDetails>| -> CommandResult<Bson> {
             let Some(projection) = &projection else { return Ok(document.into()) };
-            let details = filter.match_details(&document)?;
+            let details = match details {
+                Some(details) => Some(details),
+                None => filter.match_details(&document)?,
+            };
             Ok(projection.apply(&document, details)?.into())
         };
         match &statement {
             None => {
-                let (removed, document) = run_delete(
+                let removed = run_delete(
                     writer,
                     &namespace,
                     &query,
@@ -599,18 +665,16 @@ pub fn find_and_modify(call: &mut Call<'_>) -> CommandResult<Reply> {
                     sort.as_ref(),
                     &context,
                     None,
-                )?;
-                let value = match document {
-                    Some(mut document) => {
-                        document.remove(MATCH_INDEX);
-                        project(document)?
-                    }
+                )?
+                .complete()?;
+                let value = match removed.document {
+                    Some((document, details)) => project(document, Some(details))?,
                     None => Bson::Null,
                 };
-                Ok(doc! { "lastErrorObject": { "n": count_reply(removed) }, "value": value })
+                Ok(doc! { "lastErrorObject": { "n": count_reply(removed.count) }, "value": value })
             }
             Some(statement) => {
-                let outcome = run_update(writer, &namespace, statement, &context, bypass, true)?;
+                let outcome = run_update(writer, &namespace, statement, &context, bypass, true)?.complete()?;
                 let mut last = doc! {
                     "n": count_reply(outcome.matched + i64::from(outcome.upserted.is_some())),
                     "updatedExisting": outcome.matched > 0,
@@ -620,7 +684,7 @@ pub fn find_and_modify(call: &mut Call<'_>) -> CommandResult<Reply> {
                 }
                 let (before, after) = outcome.documents.unwrap_or((None, None));
                 let value = match if new { after } else { before } {
-                    Some(document) => project(document)?,
+                    Some(document) => project(document, None)?,
                     None => Bson::Null,
                 };
                 Ok(doc! { "lastErrorObject": last, "value": value })
@@ -712,6 +776,7 @@ pub fn bulk_write(call: &mut Call<'_>) -> CommandResult<Reply> {
                     is_retryable = !statement.multi;
                     writes
                         .statement(|writer| run_update(writer, &namespace, &statement, &context, bypass, false))
+                        .and_then(UpdateOutcome::complete)
                         .map(|outcome| {
                             let mut did = update_record(&outcome);
                             did.insert("k", "update");
@@ -728,7 +793,8 @@ pub fn bulk_write(call: &mut Call<'_>) -> CommandResult<Reply> {
                             let hint = operation.get("hint");
                             run_delete(writer, &namespace, filter, one, collation, hint, None, &context, None)
                         })
-                        .map(|(removed, _)| doc! { "k": "delete", "n": removed })
+                        .and_then(Removed::complete)
+                        .map(|removed| doc! { "k": "delete", "n": removed.count })
                 }
                 other => {
                     return Err(CommandError::failed_to_parse(format!("unknown bulkWrite operation '{other}'")));
