@@ -163,7 +163,7 @@ impl LogRecord {
     pub(crate) fn handler_found(&mut self, handler: &Handler<'_>) {
         self.log_arguments = match handler {
             Handler::Webhook { webhook, .. } => !webhook.disable_arg_logs,
-            Handler::Endpoint { endpoint, function } => {
+            Handler::Endpoint { endpoint, function, .. } => {
                 self.entry.function = Some(endpoint.function_name.clone());
                 function.is_some_and(|function| !function.disable_arg_logs)
             }

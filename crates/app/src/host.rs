@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use app_model::{App, ServiceKind};
+use app_model::App;
 use bson::raw::RawDocumentBuf;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use isolate::{Authority, Host, HostError, ServiceCall};
+use services::http::{HttpClient, HttpService, HttpSettings};
 use services::mongodb_atlas::{Connection, ConnectionSettings, DataSource};
 use services::{Registry, Service, ServiceError, ServiceLimits};
 
 use crate::HostFactory;
 use crate::running_app::service_entries;
 
-/// Where the data of all apps lives.
+/// Where the data of all apps lives, and what functions may reach.
 #[derive(Debug, Clone)]
-pub struct DatabaseSettings {
+pub struct OutsideSettings {
     /// Connection string of every data source that has none of its own.
     pub default_uri: String,
     /// Connection strings by name of data source.
@@ -26,28 +27,33 @@ pub struct DatabaseSettings {
     pub connection: ConnectionSettings,
     /// Bounds of what one run may hold open or receive.
     pub limits: ServiceLimits,
+    /// Outgoing HTTP.
+    pub http: HttpSettings,
 }
 
-/// The connections of this process, one per connection string, shared by all apps.
+/// Everything outside of this process, shared by all apps: databases, one connection pool per connection string, and
+/// outgoing HTTP.
 #[derive(Debug)]
-pub struct Databases {
-    settings: DatabaseSettings,
+pub struct Outside {
+    settings: OutsideSettings,
     connections: HashMap<String, Connection>,
+    http: HttpClient,
 }
 
-impl Databases {
+impl Outside {
     /// Reads all connection strings. Does not wait for any database to answer.
     ///
     /// # Errors
     /// A connection string that cannot be used.
-    pub async fn open(settings: DatabaseSettings) -> Result<Self, ServiceError> {
+    pub async fn open(settings: OutsideSettings) -> Result<Self, ServiceError> {
         let mut connections = HashMap::new();
         for uri in std::iter::once(&settings.default_uri).chain(settings.data_source_uris.values()) {
             if !connections.contains_key(uri) {
                 connections.insert(uri.clone(), Connection::open(uri, settings.connection).await?);
             }
         }
-        Ok(Self { settings, connections })
+        let http = HttpClient::new(settings.http)?;
+        Ok(Self { settings, connections, http })
     }
 
     /// The services of one app, and the hosts of its runs.
@@ -60,17 +66,20 @@ impl Databases {
             let source_service = DataSource::from_config(self.connection(&source.name), &source.kind, &source.config)?;
             registry.add(source.name.clone(), Service::MongoDb(source_service));
         }
-        // Services of MongoDB types outside the data sources, and the conventional name where none is declared.
+        // What is no declared data source: services of MongoDB types, the conventional name where none is declared, HTTP.
         for entry in service_entries(app) {
-            let declared = app.data_sources.iter().any(|source| source.name == entry.name);
-            let other = app
-                .services
-                .iter()
-                .any(|service| service.name == entry.name && !matches!(service.kind, ServiceKind::MongoDb(_)));
-            if !declared && !other {
-                registry.add(entry.name.clone(), Service::MongoDb(DataSource::new(self.connection(&entry.name))));
+            if app.data_source(&entry.name).is_some() {
+                continue;
             }
+            let service = match entry.client.as_str() {
+                "mongodb-atlas" | "datalake" => Service::MongoDb(DataSource::new(self.connection(&entry.name))),
+                "http" => Service::Http(HttpService::with_rules(self.http.clone())),
+                // Their actions answer that there is no such service.
+                _ => continue,
+            };
+            registry.add(entry.name, service);
         }
+        registry.add(CONTEXT_HTTP, Service::Http(HttpService::open(self.http.clone())));
         Ok(ServiceHosts { registry: Arc::new(registry) })
     }
 
@@ -94,6 +103,9 @@ impl Databases {
         self.connections.get(uri).expect("every configured connection string was opened").clone()
     }
 }
+
+/// Name of `context.http` among the services.
+const CONTEXT_HTTP: &str = "";
 
 /// Makes the hosts of one app's runs.
 #[derive(Debug)]

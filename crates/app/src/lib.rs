@@ -10,7 +10,10 @@
 mod addresses;
 mod answer;
 mod error;
+mod expression_problems;
 mod function_log;
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod http_call;
 mod identity;
@@ -22,11 +25,13 @@ mod webhook;
 pub use addresses::TrustedProxies;
 pub use answer::{Answer, WebhookResponse};
 pub use error::{CallError, Fault, HandlerKind};
+pub use expression_problems::expression_problems;
 pub use function_log::{Closing, LogEntry, LogRecord, LogSink, NoLog};
-pub use host::{DatabaseSettings, Databases, ServiceHosts};
+pub use host::{Outside, OutsideSettings, ServiceHosts};
 pub use http_call::{BodyError, BodyFuture, HttpCall, RequestId, Target};
 pub use isolate::Limits;
 pub use running_app::{HostFactory, Runner, RunningApp};
 pub use services::ServiceLimits;
+pub use services::http::{AddressPolicy, HttpSettings};
 pub use services::mongodb_atlas::ConnectionSettings;
 pub use settings::{AppSettings, Compatibility};

@@ -34,7 +34,7 @@ pub(crate) fn load(settings: &Settings) -> Result<Vec<Arc<App>>, ServerError> {
 
 /// Logs what is wrong with an app directory.
 pub(crate) fn log_problems(app: &App) {
-    for problem in &app.problems {
+    for problem in app.problems.iter().chain(&app::expression_problems(app)) {
         let (file, field, message) = (problem.file.display(), &problem.field, &problem.message);
         match problem.level {
             Level::Error => tracing::error!(app = app.app_id, %file, %field, "{message}"),

@@ -55,7 +55,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn report(mut app: App) -> Report {
     let found = compile_all(&app);
     app.problems.extend(found);
-    app.problems.extend(refused_expressions(&app));
+    app.problems.extend(app::expression_problems(&app));
     let webhooks: Vec<Json> = app
         .services
         .iter()
@@ -168,38 +168,6 @@ fn module_calls(app: &App) -> Vec<Problem> {
         }
     }
     problems
-}
-
-/// Expressions that this server cannot evaluate yet.
-fn refused_expressions(app: &App) -> Vec<Problem> {
-    let constant = |expression: &Json| match expression {
-        Json::Null | Json::Bool(_) => true,
-        Json::Object(fields) => fields.is_empty(),
-        Json::Number(_) | Json::String(_) | Json::Array(_) => false,
-    };
-    let webhooks = app.services.iter().flat_map(|service| &service.webhooks);
-    let webhooks = webhooks.map(|webhook| (&webhook.config_file, "can_evaluate".to_owned(), &webhook.can_evaluate));
-    let endpoints = app.endpoints.iter().map(|endpoint| {
-        (&endpoint.config_file, format!("[{}].can_evaluate", endpoint.config_entry), &endpoint.can_evaluate)
-    });
-    let functions = app.functions.iter().filter_map(|function| {
-        let field = match function.config_entry {
-            Some(entry) => format!("[{entry}].can_evaluate"),
-            None => "can_evaluate".to_owned(),
-        };
-        Some((function.config_file.as_ref()?, field, &function.can_evaluate))
-    });
-    webhooks
-        .chain(endpoints)
-        .chain(functions)
-        .filter(|(_, _, expression)| expression.as_ref().is_some_and(|expression| !constant(expression)))
-        .map(|(file, field, _)| Problem {
-            level: Level::Warning,
-            file: file.clone(),
-            field,
-            message: "expressions are not evaluated yet, so every call is refused: use true or {} to allow all".into(),
-        })
-        .collect()
 }
 
 fn validation_text(validation: &Validation) -> &'static str {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use app::Databases;
+use app::Outside;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -16,7 +16,7 @@ use crate::handle::Calls;
 
 /// Answers both paths.
 pub(crate) struct Health {
-    databases: Arc<Databases>,
+    outside: Arc<Outside>,
     timeout: Duration,
     /// When the databases were last asked, and what they said: askers cannot make us ask more often.
     last: Mutex<Option<(Instant, Result<(), String>)>>,
@@ -26,8 +26,8 @@ pub(crate) struct Health {
 const FRESH: Duration = Duration::from_millis(500);
 
 impl Health {
-    pub fn new(databases: Arc<Databases>, timeout: Duration) -> Self {
-        Self { databases, timeout, last: Mutex::new(None) }
+    pub fn new(outside: Arc<Outside>, timeout: Duration) -> Self {
+        Self { outside, timeout, last: Mutex::new(None) }
     }
 
     /// `/healthz`
@@ -56,7 +56,7 @@ impl Health {
         {
             return said.clone();
         }
-        let said = self.databases.ping(self.timeout).await;
+        let said = self.outside.ping(self.timeout).await;
         *last = Some((Instant::now(), said.clone()));
         said
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use app::{DatabaseSettings, Databases, LogSink, NoLog, RunningApp};
+use app::{LogSink, NoLog, Outside, OutsideSettings, RunningApp};
 use app_model::App;
 use isolate::{IsolatePool, PoolOptions};
 use tokio::net::TcpListener;
@@ -45,7 +45,7 @@ pub async fn run(
 ) -> Result<(), ServerError> {
     let settings = &serving.settings;
     let pool = IsolatePool::new(PoolOptions { threads: settings.js_threads, ..PoolOptions::default() })?;
-    let databases = open_databases(settings, serving.mongodb).await?;
+    let outside = open_outside(settings, serving.mongodb).await?;
     let function_log = match settings.function_log {
         FunctionLogTarget::Off => None,
         FunctionLogTarget::Stdout => Some(Arc::new(
@@ -60,7 +60,7 @@ pub async fn run(
     let runner = Arc::new(pool.clone());
     let mut apps = std::collections::HashMap::new();
     for app in serving.apps {
-        let hosts = databases.services_of(&app).map_err(|error| ServerError::Database {
+        let hosts = outside.services_of(&app).map_err(|error| ServerError::Database {
             what: app.directory.display().to_string(),
             reason: error.to_string(),
         })?;
@@ -80,7 +80,7 @@ pub async fn run(
         apps,
         body_limits: BodyLimits { bytes_max: settings.request_body_max.0, time_max: settings.body_timeout.0 },
         trusted_proxies: app_settings.trusted_proxies.clone(),
-        health: Health::new(databases, settings.readiness_timeout.0),
+        health: Health::new(outside, settings.readiness_timeout.0),
         calls: Calls::default(),
     });
     let limits = ListenLimits {
@@ -112,14 +112,15 @@ pub async fn run(
     Ok(())
 }
 
-async fn open_databases(settings: &Settings, default_uri: String) -> Result<Arc<Databases>, ServerError> {
-    let databases = Databases::open(DatabaseSettings {
+async fn open_outside(settings: &Settings, default_uri: String) -> Result<Arc<Outside>, ServerError> {
+    let outside = Outside::open(OutsideSettings {
         default_uri,
         data_source_uris: settings.mongodb_by_data_source.clone(),
         connection: settings.connection(),
         limits: settings.service_limits(),
+        http: settings.http(),
     });
-    databases.await.map(Arc::new).map_err(|error| ServerError::Database {
+    outside.await.map(Arc::new).map_err(|error| ServerError::Database {
         what: "--mongodb".into(),
         // The driver's reason does not repeat the connection string's password: it is about its form.
         reason: error.to_string(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use app_model::{App, Endpoint, Function, Method, Service, Webhook};
 use isolate::{FrameAuthority, FunctionSource};
 
+use super::can_evaluate::Guard;
 use super::cors::Admitted;
 use super::request::Request;
 use crate::addresses::Caller;
@@ -21,6 +22,10 @@ pub(crate) struct Handlers {
     endpoints: HashMap<String, Vec<usize>>,
     /// Function name to position in `App::functions`.
     functions: HashMap<String, usize>,
+    /// Of `App::endpoints`, by position.
+    endpoint_guards: Vec<Guard>,
+    /// Of `App::functions`, by position.
+    function_guards: Vec<Guard>,
 }
 
 #[derive(Debug)]
@@ -28,6 +33,7 @@ struct WebhookEntry {
     service: usize,
     webhook: usize,
     source: Arc<FunctionSource>,
+    guard: Guard,
 }
 
 impl Handlers {
@@ -48,6 +54,7 @@ impl Handlers {
                     service: service_index,
                     webhook: webhook_index,
                     source,
+                    guard: Guard::new(webhook.can_evaluate.as_ref()),
                 });
             }
         }
@@ -57,27 +64,40 @@ impl Handlers {
         }
         let functions =
             app.functions.iter().enumerate().map(|(index, function)| (function.name.clone(), index)).collect();
-        Self { webhooks, endpoints, functions }
+        let endpoint_guards = app.endpoints.iter().map(|endpoint| Guard::new(endpoint.can_evaluate.as_ref())).collect();
+        let function_guards = app.functions.iter().map(|function| Guard::new(function.can_evaluate.as_ref())).collect();
+        Self { webhooks, endpoints, functions, endpoint_guards, function_guards }
     }
 
     fn webhook<'a>(&'a self, app: &'a App, service: &str, name: &str) -> Result<Handler<'a>, CallError> {
         let hooks = self.webhooks.get(service).ok_or_else(|| CallError::ServiceNotFound(service.to_owned()))?;
         let entry = hooks.get(name).ok_or_else(|| CallError::WebhookNotFound(name.to_owned()))?;
         let service = &app.services[entry.service];
-        Ok(Handler::Webhook { service, webhook: &service.webhooks[entry.webhook], source: &entry.source })
+        Ok(Handler::Webhook {
+            service,
+            webhook: &service.webhooks[entry.webhook],
+            source: &entry.source,
+            guard: &entry.guard,
+        })
     }
 
     /// The entry for this very method wins over `*` (WH-10); a disabled one is not there (WH-11).
     fn endpoint<'a>(&'a self, app: &'a App, route: &str, method: &str) -> Option<Handler<'a>> {
         let candidates = self.endpoints.get(route)?;
         let matching = |wanted: fn(&Method, &str) -> bool| {
-            candidates.iter().map(|index| &app.endpoints[*index]).find(|endpoint| wanted(&endpoint.method, method))
+            candidates.iter().copied().find(|index| wanted(&app.endpoints[*index].method, method))
         };
-        let endpoint = matching(|configured, method| matches!(configured, Method::One(verb) if verb == method))
+        let index = matching(|configured, method| matches!(configured, Method::One(verb) if verb == method))
             .or_else(|| matching(|configured, _| *configured == Method::Any))
-            .filter(|endpoint| !endpoint.disabled)?;
-        let function = self.functions.get(&endpoint.function_name).map(|index| &app.functions[*index]);
-        Some(Handler::Endpoint { endpoint, function })
+            .filter(|index| !app.endpoints[*index].disabled)?;
+        let endpoint = &app.endpoints[index];
+        let function = self.functions.get(&endpoint.function_name).copied();
+        let function_guard = function.map_or(&Guard::Closed, |index| &self.function_guards[index]);
+        Some(Handler::Endpoint {
+            endpoint,
+            function: function.map(|index| &app.functions[index]),
+            guards: [&self.endpoint_guards[index], function_guard],
+        })
     }
 }
 
@@ -92,6 +112,8 @@ pub(crate) enum Handler<'a> {
         webhook: &'a Webhook,
         /// Its `source.js`.
         source: &'a Arc<FunctionSource>,
+        /// Its `can_evaluate`.
+        guard: &'a Guard,
     },
     /// An HTTPS endpoint.
     Endpoint {
@@ -99,6 +121,8 @@ pub(crate) enum Handler<'a> {
         endpoint: &'a Endpoint,
         /// Its handler function, when the app has it.
         function: Option<&'a Function>,
+        /// `can_evaluate` of the endpoint and of the function.
+        guards: [&'a Guard; 2],
     },
 }
 

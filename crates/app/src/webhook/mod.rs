@@ -20,7 +20,17 @@ pub(crate) use cors::Origins;
 pub(crate) use headers::canonical_headers;
 pub(crate) use lookup::{Handler, Handlers};
 
-use crate::{CallError, HttpCall, LogRecord, RunningApp, WebhookResponse};
+use crate::{CallError, HandlerKind, HttpCall, LogRecord, RunningApp, WebhookResponse};
+
+/// Whether the payload signature of these headers is right; for properties that hold for any header.
+pub(crate) fn check_payload_signature(
+    headers: &http::HeaderMap,
+    kind: HandlerKind,
+    secret: &[u8],
+    body: &[u8],
+) -> bool {
+    signature::check_payload(headers, kind, secret, body).is_ok()
+}
 
 /// Answers one request. Each line is a stage; what it needs, only the line above can make.
 pub(crate) async fn call(
@@ -41,7 +51,7 @@ pub(crate) async fn call(
     let received = receive::receive_body(found, record).await?;
     let validated = validate::validate(received)?;
     let identified = run_as::identify(validated, record).await?;
-    let authorized = can_evaluate::decide(identified)?;
+    let authorized = can_evaluate::decide(identified).await?;
     let invocation = payload::build_invocation(authorized)?;
     let finished = run::run(invocation, record).await?;
     respond::build_response(finished)

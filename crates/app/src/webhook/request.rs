@@ -1,6 +1,7 @@
 //! The request as the later stages see it, and `context.request` (http-surface 6).
 
 use http::HeaderMap;
+use rules::RequestFacts;
 use serde_json::{Map, Value as Json};
 
 use super::headers::{canonical_headers, header_text};
@@ -37,6 +38,35 @@ impl Request {
         format!("{}{}", settings.public_url.as_deref().unwrap_or(&self.base_url), self.path)
     }
 
+    /// The same for rules.
+    pub fn to_facts(&self, handler: &Handler<'_>, settings: &AppSettings) -> RequestFacts {
+        let (url, service, action) = self.names(handler, settings);
+        RequestFacts {
+            http_method: Some(self.method.clone()),
+            http_referrer: header_text(&self.headers, "referer").map(str::to_owned),
+            http_user_agent: header_text(&self.headers, "user-agent").map(str::to_owned),
+            raw_query_string: query::without_secret(&self.query),
+            remote_ip_address: self.caller.address.to_string(),
+            request_headers: canonical_headers(&self.headers, &self.caller)
+                .into_iter()
+                .flat_map(|(name, values)| values.into_iter().map(move |value| (name.clone(), value)))
+                .collect(),
+            webhook_url: Some(url),
+            service: service.to_owned(),
+            action: action.to_owned(),
+        }
+    }
+
+    /// `webhookUrl`, `service` and `action`.
+    fn names<'a>(&self, handler: &Handler<'a>, settings: &AppSettings) -> (String, &'a str, &'a str) {
+        match handler {
+            Handler::Webhook { service, webhook, .. } => {
+                (self.public_url(settings), service.name.as_str(), webhook.name.as_str())
+            }
+            Handler::Endpoint { endpoint, .. } => (endpoint.route.clone(), "", endpoint.function_name.as_str()),
+        }
+    }
+
     /// `context.request` and `%%request`.
     pub fn to_context(&self, handler: &Handler<'_>, settings: &AppSettings) -> Json {
         let mut context = Map::new();
@@ -46,12 +76,7 @@ impl Request {
             .map(|(name, values)| (name, values.into()))
             .collect();
         context.insert("requestHeaders".into(), headers.into());
-        let (url, service, action) = match handler {
-            Handler::Webhook { service, webhook, .. } => {
-                (self.public_url(settings), service.name.as_str(), webhook.name.as_str())
-            }
-            Handler::Endpoint { endpoint, .. } => (endpoint.route.clone(), "", endpoint.function_name.as_str()),
-        };
+        let (url, service, action) = self.names(handler, settings);
         context.insert("webhookUrl".into(), url.into());
         context.insert("httpMethod".into(), self.method.clone().into());
         context.insert("rawQueryString".into(), query::without_secret(&self.query).into());

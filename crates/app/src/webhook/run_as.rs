@@ -39,6 +39,18 @@ impl ExecutionUser {
         self.user.clone()
     }
 
+    /// The frame of a function that this user's request calls (function-environment 8.2).
+    pub fn for_function(&self, run_as: &RunAs) -> Result<Self, CallError> {
+        match run_as {
+            RunAs::Caller => Ok(self.clone()),
+            RunAs::System => Ok(Self::system()),
+            RunAs::UserId(id) => find_user(id),
+            RunAs::Script(_) => {
+                Err(CallError::RunAsFailed("a rule cannot call a function with a run-as script".into()))
+            }
+        }
+    }
+
     /// `user_id` of the log entry; `None` for System.
     pub fn id(&self) -> Option<&str> {
         match &self.authority {
@@ -76,7 +88,7 @@ pub(crate) async fn identify<'a>(
     let parts = validated.parts();
     let run_as = match parts.handler {
         Handler::Webhook { webhook, .. } => &webhook.run_as,
-        Handler::Endpoint { endpoint, function } => match function {
+        Handler::Endpoint { endpoint, function, .. } => match function {
             Some(function) => &function.run_as,
             None => return Err(CallError::FunctionNotFound(endpoint.function_name.clone())),
         },

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use app::{AppSettings, Compatibility, ConnectionSettings, Limits, ServiceLimits, TrustedProxies};
+use app::{
+    AddressPolicy, AppSettings, Compatibility, ConnectionSettings, HttpSettings, Limits, ServiceLimits, TrustedProxies,
+};
 use app_model::SecretText;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +37,12 @@ pub struct Settings {
     pub readiness_timeout: Time,
     /// Documents one query gives.
     pub documents_per_query_max: usize,
+    /// Outgoing requests may reach special addresses.
+    pub http_private_addresses: bool,
+    /// Body of an answer to an outgoing request.
+    pub http_response_max: Bytes,
+    /// Connecting for an outgoing request.
+    pub http_connect_timeout: Time,
     /// Texts of Secrets.
     pub secrets_file: Option<PathBuf>,
     /// Client app id of the only app.
@@ -170,6 +178,7 @@ impl Settings {
         }
         let limits = Limits::default();
         let app = AppSettings::default();
+        let http = HttpSettings::default();
         let or_default = |list: Vec<String>, default: Vec<String>| if list.is_empty() { default } else { list };
         let settings = Self {
             apps: written.apps.iter().map(|path| absolute(path)).collect(),
@@ -184,6 +193,9 @@ impl Settings {
             documents_per_query_max: written
                 .documents_per_query_max
                 .unwrap_or(ServiceLimits::default().documents_per_query_max),
+            http_private_addresses: written.http_private_addresses.unwrap_or(false),
+            http_response_max: written.http_response_max.unwrap_or(Bytes(http.response_bytes_max)),
+            http_connect_timeout: written.http_connect_timeout.unwrap_or(Time(http.connect_timeout)),
             secrets_file: written.secrets_file.map(|path| absolute(&path)),
             app_id: written.app_id,
             wall_time_max: written.wall_time_max.unwrap_or(Time(limits.wall_max)),
@@ -269,6 +281,16 @@ impl Settings {
     /// Bounds of services.
     pub fn service_limits(&self) -> ServiceLimits {
         ServiceLimits { documents_per_query_max: self.documents_per_query_max, ..ServiceLimits::default() }
+    }
+
+    /// Bounds and permissions of outgoing HTTP.
+    pub fn http(&self) -> HttpSettings {
+        HttpSettings {
+            connect_timeout: self.http_connect_timeout.0,
+            response_bytes_max: self.http_response_max.0,
+            addresses: AddressPolicy { allows_special_addresses: self.http_private_addresses },
+            ..HttpSettings::default()
+        }
     }
 
     /// Texts of Secrets by name; empty without a secrets file.

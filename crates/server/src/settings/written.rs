@@ -58,6 +58,26 @@ pub struct WrittenSettings {
     #[arg(long, value_name = "COUNT", env = "SELVEDGE_DOCUMENTS_PER_QUERY_MAX", help_heading = "Data")]
     pub documents_per_query_max: Option<usize>,
 
+    /// Let outgoing requests of functions reach loopback, private and other special addresses [default: false]
+    #[arg(
+        long,
+        env = "SELVEDGE_HTTP_PRIVATE_ADDRESSES",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL",
+        help_heading = "Outgoing HTTP"
+    )]
+    pub http_private_addresses: Option<bool>,
+
+    /// Body of an answer to an outgoing request, decompressed [default: 32MiB]
+    #[arg(long, value_name = "BYTES", env = "SELVEDGE_HTTP_RESPONSE_MAX", help_heading = "Outgoing HTTP")]
+    pub http_response_max: Option<Bytes>,
+
+    /// How long connecting for an outgoing request may take [default: 10s]
+    #[arg(long, value_name = "TIME", env = "SELVEDGE_HTTP_CONNECT_TIMEOUT", help_heading = "Outgoing HTTP")]
+    pub http_connect_timeout: Option<Time>,
+
     /// JSON file with the texts of the apps' Secrets: {"name": "text"}
     #[arg(long, value_name = "FILE", env = "SELVEDGE_SECRETS_FILE", alias = "secrets", help_heading = "Apps")]
     pub secrets_file: Option<PathBuf>,
@@ -258,7 +278,8 @@ impl WrittenSettings {
         // Without `..`, so that a new field cannot be forgotten here.
         prefer!(self, other:
             lists apps listen trusted_proxy mongodb cors_request_header;
-            options public_url data_dir database_timeout readiness_timeout documents_per_query_max secrets_file app_id
+            options public_url data_dir database_timeout readiness_timeout documents_per_query_max
+                http_private_addresses http_response_max http_connect_timeout secrets_file app_id
                 wall_time_max cpu_time_max heap_max array_buffer_max response_max response_headers_max
                 pending_operations_max timers_max console_lines_max console_line_max request_body_max
                 request_headers_max concurrent_requests_max connections_max headers_timeout body_timeout idle_timeout

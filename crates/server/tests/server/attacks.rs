@@ -106,18 +106,6 @@ fn refused_clients_get_their_answer_while_they_send() {
 }
 
 #[test]
-fn refused_clients_get_their_answer_while_they_send() {
-    let server = Server::start(&[]);
-    let large = "x".repeat(8 << 20);
-    for path in ["/nothing".to_owned(), Server::hook("none"), "/app/other/endpoint/x".to_owned()] {
-        let reply = server.request("POST", &path, "", &large);
-        assert_eq!(reply.status, 404, "{path}: {reply:?}");
-    }
-    assert_eq!(server.request("GET", &Server::hook("secret"), "", &large).status, 405);
-    server.check_alive();
-}
-
-#[test]
 fn truncated_and_malformed_bodies() {
     let server = Server::start(&[]);
     let path = Server::hook("echo");
