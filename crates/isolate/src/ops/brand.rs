@@ -139,8 +139,19 @@ fn new_object_id(scope: &mut v8::PinScope, _arguments: v8::FunctionCallbackArgum
 /// `decimal128(text)`: the canonical text; throws on malformed text.
 fn decimal128(scope: &mut v8::PinScope, arguments: v8::FunctionCallbackArguments, mut result: v8::ReturnValue) {
     let Some(text) = super::string_argument(scope, &arguments, 0) else { return };
-    match text.parse::<bson::Decimal128>() {
-        Ok(value) => super::return_string(scope, &mut result, &value.to_string()),
-        Err(_) => super::throw_error(scope, &format!("{text:?} is not a decimal number")),
+    match parse_decimal128(&text) {
+        Some(value) => super::return_string(scope, &mut result, &value.to_string()),
+        None => super::throw_error(scope, &format!("{text:?} is not a decimal number")),
     }
+}
+
+/// A decimal number from its text. The library takes texts without a single digit for zero; they are none.
+pub(crate) fn parse_decimal128(text: &str) -> Option<bson::Decimal128> {
+    let number = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let digits = number.strip_prefix('.').unwrap_or(number);
+    let is_named = ["nan", "inf", "infinity"].iter().any(|name| number.eq_ignore_ascii_case(name));
+    if !is_named && !digits.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
 }

@@ -419,24 +419,29 @@ const RESERVE_FROM_BYTES: usize = 1 << 20;
 pub(crate) fn reserve_text(scope: &mut v8::PinScope, length: usize, width: usize) -> bool {
     let bytes = length.saturating_mul(width);
     if length <= v8::String::MAX_LENGTH {
-        if bytes < RESERVE_FROM_BYTES {
+        if bytes < RESERVE_FROM_BYTES || has_heap_room(scope, bytes) {
             return true;
         }
-        let needed = bytes + RESERVE_FROM_BYTES;
-        let has_room = |scope: &mut v8::PinScope| {
-            let statistics = scope.get_heap_statistics();
-            statistics.heap_size_limit().saturating_sub(statistics.used_heap_size()) >= needed
-        };
-        if has_room(scope) {
-            return true;
+        // A run that is being stopped already gets no second chance: its limit was raised only to let it unwind.
+        if scope.is_execution_terminating() {
+            return false;
         }
         scope.low_memory_notification();
-        if has_room(scope) {
+        if has_heap_room(scope, bytes) {
             return true;
         }
     }
     throw_range_error(scope, "Invalid string length");
     false
+}
+
+/// Whether V8 can make an object of so many bytes without coming near its limit. A part of the limit is the young
+/// generation's, and pages count, not objects.
+fn has_heap_room(scope: &mut v8::PinScope, bytes: usize) -> bool {
+    let statistics = scope.get_heap_statistics();
+    let limit = statistics.heap_size_limit();
+    !scope.is_execution_terminating()
+        && statistics.total_heap_size().saturating_add(bytes).saturating_add(limit / 8) <= limit
 }
 
 /// Characters of windows-1252 from 0x80 to 0x9F; the rest is as in Latin-1.

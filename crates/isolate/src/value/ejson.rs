@@ -4,7 +4,9 @@ use deno_core::v8;
 
 use super::{Fault, Leaf, Shape, Sink, Stop, bson, walk};
 use crate::ops::brand::{self, kind};
+use crate::ops::encoding::reserve_text;
 use crate::ops::{Native, natives, string_argument, text, throw_error, throw_range_error};
+use crate::realm;
 use crate::state::IsolateState;
 
 /// Containers inside each other, in and out. Far above what honest code nests; a bound on memory, not on native stack.
@@ -52,6 +54,8 @@ fn ejson_stringify(scope: &mut v8::PinScope, arguments: v8::FunctionCallbackArgu
         walk(scope, value, &mut sink).map(|()| sink.output)
     };
     match written {
+        // V8 ends the process over a text that its heap cannot hold.
+        Ok(bytes) if !reserve_text(scope, bytes.len(), if bytes.is_ascii() { 1 } else { 2 }) => {}
         Ok(bytes) => match v8::String::new_from_utf8(scope, &bytes, v8::NewStringType::Normal) {
             Some(text) => result.set(text.into()),
             None => throw_range_error(scope, "Invalid string length"),
@@ -468,6 +472,18 @@ fn convert<'s>(scope: &mut v8::PinScope<'s, '_>, root: v8::Local<'s, v8::Value>)
     let mut index = 0;
     while let Some((object, _)) = found.get(index) {
         let object = *object;
+        if let Ok(array) = v8::Local::<v8::Array>::try_from(object) {
+            // By index: a list of numbers must not cost a text for each.
+            for position in 0..array.length() {
+                let member = object.get_index(scope, position)?;
+                if let Ok(member) = v8::Local::<v8::Object>::try_from(member) {
+                    let key = v8::Integer::new_from_unsigned(scope, position).into();
+                    found.push((member, Some(Place { container: object, key })));
+                }
+            }
+            index += 1;
+            continue;
+        }
         let keys = super::own_keys(scope, object)?;
         for position in 0..keys.length() {
             let key = keys.get_index(scope, position)?;
@@ -488,8 +504,14 @@ fn convert<'s>(scope: &mut v8::PinScope<'s, '_>, root: v8::Local<'s, v8::Value>)
         match place {
             None => result = converted.value,
             Some(Place { container, key }) => {
-                let name = v8::Local::<v8::Name>::try_from(key).ok()?;
-                container.create_data_property(scope, name, converted.value);
+                match v8::Local::<v8::Name>::try_from(key) {
+                    Ok(name) => container.create_data_property(scope, name, converted.value)?,
+                    // An element that is there: no setter of a prototype can be met.
+                    Err(_) => {
+                        let index = key.uint32_value(scope)?;
+                        container.set_index(scope, index, converted.value)?
+                    }
+                };
                 if let Some(note) = converted.note {
                     bson::note_type(scope, &state, container, key, note);
                 }
@@ -599,12 +621,12 @@ fn extended<'s>(
         }
         ["$numberDecimal"] => {
             let Some(digits) = text_member(scope, object, "$numberDecimal") else { return Some(None) };
-            match digits.parse::<::bson::Decimal128>() {
-                Ok(value) => {
+            match brand::parse_decimal128(&digits) {
+                Some(value) => {
                     let payload = text(scope, &value.to_string()).into();
                     branded(scope, kind::DECIMAL128, payload)
                 }
-                Err(_) => invalid(scope, "$numberDecimal takes a number as text"),
+                None => invalid(scope, "$numberDecimal takes a number as text"),
             }
         }
         ["$date"] => {
@@ -612,12 +634,14 @@ fn extended<'s>(
             let milliseconds = if let Ok(number) = v8::Local::<v8::Number>::try_from(value) {
                 number.value()
             } else if value.is_string() {
-                let text = value.to_rust_string_lossy(scope);
-                match ::bson::DateTime::parse_rfc3339_str(&text) {
-                    #[expect(clippy::cast_precision_loss, reason = "dates are within 8.64e15 milliseconds")]
-                    Ok(time) => time.timestamp_millis() as f64,
-                    Err(_) => return invalid(scope, "$date takes an ISO 8601 date"),
+                // As JavaScript reads dates: the texts of older tools leave out a colon, or the time.
+                let parse = realm::entry(scope, "parseDate")?;
+                let receiver = v8::undefined(scope).into();
+                let milliseconds = parse.call(scope, receiver, &[value])?.number_value(scope)?;
+                if milliseconds.is_nan() {
+                    return invalid(scope, "$date takes an ISO 8601 date");
                 }
+                milliseconds
             } else if brand::kind_of(scope, state, value) == kind::LONG {
                 // Outside the safe range, so outside the dates of JavaScript.
                 f64::NAN

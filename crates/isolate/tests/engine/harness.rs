@@ -1,8 +1,11 @@
 //! A fake host, a pool, and short ways to run sources.
 
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use bson::doc;
+use bson::oid::ObjectId;
 use futures::future::BoxFuture;
 use isolate::{
     AppCode, Arguments, Authority, Entry, FrameAuthority, FunctionSource, Host, HostError, HttpPayload, Invocation,
@@ -39,38 +42,56 @@ pub fn new_pool(threads: usize) -> IsolatePool {
     IsolatePool::new(PoolOptions { threads, ..PoolOptions::default() }).expect("a pool")
 }
 
-/// Host whose service `mongodb-atlas` knows a few actions: `echo` replies with its arguments, `sleep {ms}`, `fail`,
-/// `insert` remembers the arguments.
+/// Host with one MongoDB service that holds one document and counts what is inserted. Fields of a filter or document
+/// tell it to misbehave: `sleep` (ms), `fail`, `hang`, `panic`.
 #[derive(Default)]
 pub struct FakeHost {
     pub calls: Mutex<Vec<ServiceCall>>,
+    pub inserted: Arc<AtomicUsize>,
     pub may_execute: bool,
+}
+
+/// The document every read finds: one number of each type.
+pub fn stored() -> bson::Document {
+    doc! { "a": 1_i32, "b": 2_i64, "c": 3.0, "id": ObjectId::parse_str("5e58667d902d38559c802b13").expect("an id") }
 }
 
 impl Host for FakeHost {
     fn call_service(&self, call: ServiceCall) -> BoxFuture<'static, Result<Vec<u8>, HostError>> {
-        let document = bson::RawDocument::from_bytes(&call.arguments).expect("well-formed arguments").to_owned();
+        let arguments: bson::Document = bson::deserialize_from_slice(&call.arguments).expect("well-formed arguments");
         let action = call.action.clone();
         self.calls.lock().expect("not poisoned").push(call);
+        let inserted = self.inserted.clone();
         Box::pin(async move {
-            match action.as_str() {
-                "fail" => Err(HostError {
+            let told = ["filter", "query", "document"].iter().find_map(|key| arguments.get_document(key).ok());
+            let told = told.cloned().unwrap_or_default();
+            if told.contains_key("fail") {
+                return Err(HostError {
                     name: "MongoError".into(),
                     message: "(DuplicateKey) E11000".into(),
                     error_code: "MongoDBError".into(),
                     code: Some(11000),
                     code_name: Some("DuplicateKey".into()),
                     error_labels: vec!["Label".into()],
-                }),
-                "sleep" => {
-                    let ms = document.get_i32("ms").unwrap_or(10);
-                    tokio::time::sleep(Duration::from_millis(u64::try_from(ms).unwrap_or(0))).await;
-                    Ok(document.into_bytes())
-                }
-                "hang" => std::future::pending().await,
-                "panic" => panic!("a host that panics"),
-                _ => Ok(document.into_bytes()),
+                });
             }
+            if told.contains_key("hang") {
+                std::future::pending::<()>().await;
+            }
+            assert!(!told.contains_key("panic"), "a host that panics");
+            if let Ok(ms) = told.get_i32("sleep") {
+                tokio::time::sleep(Duration::from_millis(u64::from(ms.unsigned_abs()))).await;
+            }
+            let reply = match action.as_str() {
+                "find" | "aggregate" => doc! { "cursor": 0, "documents": [stored()] },
+                "count" => doc! { "value": 7_i64 },
+                "insertOne" => {
+                    inserted.fetch_add(1, SeqCst);
+                    doc! { "value": { "insertedId": ObjectId::new() } }
+                }
+                _ => doc! { "value": stored() },
+            };
+            Ok(bson::serialize_to_vec(&reply).expect("a plain document"))
         })
     }
 

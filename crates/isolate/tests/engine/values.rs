@@ -22,6 +22,8 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
         console_bounds,
         big_and_moving_inputs,
         ejson_round_trips,
+        ejson_rows,
+        ejson_of_any_depth_and_size,
     ]
 }
 
@@ -242,6 +244,60 @@ fn console_bounds() {
 fn big_and_moving_inputs() {
     let script = include_str!("values/big.js");
     check_script(script, &[]);
+}
+
+/// What `EJSON.parse` makes of single texts, seen through the canonical form.
+fn ejson_rows() {
+    let date = r#"{"$date":{"$numberLong":"1577836800000"}}"#;
+    for (text, canonical) in [
+        (r#"{"$date":"2020-01-01"}"#, date),
+        (r#"{"$date":"2020-01-01T00:00:00Z"}"#, date),
+        (r#"{"$date":"2020-01-01T00:00:00.000+0000"}"#, date),
+        (r#"{"$date":"2020-01-01T02:00:00.000+02:00"}"#, date),
+        (r#"{"$date":1577836800000}"#, date),
+        (date, date),
+        (r#"{"$date":{"$numberLong":"9223372036854775807"}}"#, "null"),
+        (r#"{"$binary":"aGk=","$type":"00"}"#, r#"{"$binary":{"base64":"aGk=","subType":"00"}}"#),
+        (r#"{"$regex":"a","$options":"i"}"#, r#"{"$regex":"a","$options":"i"}"#),
+        (r#"{"$oid":"x","a":"b"}"#, r#"{"$oid":"x","a":"b"}"#),
+        (r#"{"\u0024oid":"5e58667d902d38559c802b13"}"#, r#"{"$oid":"5e58667d902d38559c802b13"}"#),
+        (r#"{"__proto__":{"$numberLong":"5"}}"#, r#"{"__proto__":{"$numberLong":"5"}}"#),
+        (r#"{"a":{"$undefined":true}}"#, r#"{"a":{"$undefined":true}}"#),
+        (r#"{"$symbol":"s"}"#, r#""s""#),
+        ("9007199254740993", r#"{"$numberDouble":"9007199254740992.0"}"#),
+    ] {
+        let source = "exports = (text) => EJSON.stringify(EJSON.parse(text));";
+        let argument = serde_json::to_string(text).expect("a text is JSON");
+        let answer = case(source).arguments(&[&argument]).answer();
+        assert_eq!(serde_json::from_str::<String>(&answer).expect("a text"), canonical, "{text}");
+    }
+    for text in [
+        r#"{"$oid":"x"}"#,
+        r#"{"$numberInt":"2147483648"}"#,
+        r#"{"$numberLong":"1.5"}"#,
+        r#"{"$numberDouble":"five"}"#,
+        r#"{"$numberDecimal":"."}"#,
+        r#"{"$date":"someday"}"#,
+        r#"{"$binary":{"base64":"aGk","subType":"00"}}"#,
+        r#"{"$timestamp":{"t":-1,"i":0}}"#,
+    ] {
+        let source = "exports = (text) => { try { return EJSON.parse(text); } catch (error) { return error instanceof Error; } };";
+        let argument = serde_json::to_string(text).expect("a text is JSON");
+        assert_eq!(case(source).arguments(&[&argument]).answer(), "true", "{text}");
+    }
+}
+
+/// Attacks 7 and 40: depth costs memory, never native stack.
+fn ejson_of_any_depth_and_size() {
+    for body in [
+        "const t = '['.repeat(1e5) + ']'.repeat(1e5); return EJSON.stringify(EJSON.parse(t)) === t;",
+        "const t = '{\"a\":'.repeat(1e5) + '{\"$numberLong\":\"5\"}' + '}'.repeat(1e5); return EJSON.stringify(EJSON.parse(t)) === t;",
+        "const t = '[' + '{\"$numberLong\":\"5\"},'.repeat(1e5) + '\"x\"]'; return EJSON.stringify(EJSON.parse(t)) === t;",
+        "let a = []; for (let i = 0; i < 3e5; i++) a = [a]; try { EJSON.stringify(a); } catch (error) { return error instanceof RangeError; }",
+        "let a = []; for (let i = 0; i < 3e5; i++) a = {a}; console.log(a); return true;",
+    ] {
+        assert_eq!(case(&format!("exports = () => {{ {body} }};")).answer(), "true", "{body}");
+    }
 }
 
 /// Bounded run of the fuzz target: texts made from pieces of Extended JSON are parsed or refused, and what was parsed

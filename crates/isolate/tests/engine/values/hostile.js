@@ -16,33 +16,42 @@ exports = async function () {
     ];
   };
   const expected = stringify(checks());
-  for (const [prototype, names] of [
+  // Found before anything is poisoned: the loops below may use nothing but the language.
+  const targets = [
     [Array.prototype, ["push", "map", "slice", "join", "indexOf", "concat", "forEach", "sort", Symbol.iterator]],
     [String.prototype, ["slice", "indexOf", "toLowerCase", "charCodeAt", "padStart", "replace", "split", Symbol.iterator]],
     [Function.prototype, ["call", "apply", "bind"]],
     [RegExp.prototype, ["exec", "test"]],
-    [Number.prototype, ["toString"]], [BigInt.prototype, ["toString"]],
+    [Number.prototype, ["toString"]],
+    [BigInt.prototype, ["toString"]],
     [Object.getPrototypeOf(Uint8Array.prototype), ["set", "subarray", "slice", "fill", "indexOf", Symbol.iterator]],
-    [Map.prototype, ["get", "set"]], [Promise.prototype, ["then", "catch"]], [DataView.prototype, ["getUint8"]],
-  ]) for (const name of names) prototype[name] = poison;
-  for (const [holder, names] of [
+    [Map.prototype, ["get", "set"]],
+    [Promise.prototype, ["then", "catch"]],
+    [DataView.prototype, ["getUint8"]],
     [Reflect, ["apply", "ownKeys", "construct", "defineProperty"]],
     [Object, ["keys", "create", "defineProperty", "assign", "getOwnPropertyDescriptor", "setPrototypeOf", "entries"]],
-    [JSON, ["parse", "stringify"]], [Number, ["parseInt", "isInteger"]], [Math, ["min", "floor", "trunc"]], [Array, ["isArray", "from"]],
-  ]) for (const name of names) holder[name] = poison;
-  for (const name of ["get", "set", "value", "enumerable", "configurable", "writable", "relaxed", "t", "i", "exp", "nbf", "crit", "alg", "code", "then"]) {
-    Object.prototype[name] = poison;
+    [JSON, ["parse", "stringify"]],
+    [Number, ["parseInt", "isInteger"]],
+    [Math, ["min", "floor", "trunc"]],
+    [Array, ["isArray", "from"]],
+    [globalThis, ["Object", "Array", "String", "Number", "BigInt", "Uint8Array", "Map", "Error", "TypeError", "RangeError", "Date", "Reflect", "JSON", "Math", "Symbol"]],
+  ];
+  const inherited = ["get", "set", "value", "enumerable", "configurable", "writable", "relaxed", "t", "i", "exp", "nbf", "crit", "alg", "code", "then"];
+  const root = Object.prototype;
+  root.__defineGetter__(5, poison);
+  for (let i = 0; i < targets.length; i++) {
+    const names = targets[i][1];
+    for (let j = 0; j < names.length; j++) targets[i][0][names[j]] = poison;
   }
-  Object.prototype.__defineGetter__(5, poison);
-  for (const name of ["Object", "Array", "String", "Number", "BigInt", "Uint8Array", "Map", "Error", "TypeError", "RangeError", "Date", "Reflect", "JSON", "Math", "Symbol"]) globalThis[name] = poison;
+  for (let i = 0; i < inherited.length; i++) root[inherited[i]] = poison;
   let result;
   try {
     result = checks();
   } catch (error) {
     result = [`threw ${error.message}`];
   }
-  const realKeys = ["get", "set", "value", "enumerable", "configurable", "writable", "relaxed", "t", "i", "exp", "nbf", "crit", "alg", "code", "then", "5"];
-  for (let i = 0; i < realKeys.length; i++) delete ({}).__proto__[realKeys[i]];
+  for (let i = 0; i < inherited.length; i++) delete root[inherited[i]];
+  delete root[5];
   const text = stringify(result);
   return text === expected ? failures : [`polluted: ${text} instead of ${expected}`];
 };
