@@ -427,3 +427,6 @@ const NULL: CommandResult<Value> = Ok(Some(Bson::Null));
 fn some(value: impl Into<Bson>) -> CommandResult<Value> {
     Ok(Some(value.into()))
 }
+
+#[cfg(test)]
+mod tests;
