@@ -3,7 +3,7 @@
 use app_model::CallFunction;
 use bson::{Bson, Document};
 
-use crate::collection_rules::DocumentFilters;
+use crate::rule_set::DocumentFilters;
 use crate::{Bindings, Expression, Role, Surroundings};
 
 /// The user of one request, as rules see them, and the way to call functions for them.

@@ -6,8 +6,8 @@ use bson::{Bson, Document, doc};
 use serde_json::{Map, Value as Json};
 
 use crate::access::Access;
-use crate::collection_rules::type_name;
 use crate::expression::{Filled, Query, match_nothing};
+use crate::rule_set::type_name;
 use crate::{Bindings, Expression, Permitted, Place, RuleError, Verdict};
 
 /// One filter.
@@ -96,6 +96,12 @@ impl Filter {
             query,
             projection,
         })
+    }
+}
+
+impl Filter {
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = &RuleError> {
+        self.apply_when.iter().flat_map(Expression::warnings)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Entry points, in reading order: [`Expression::parse`] reads one expression of a configuration file for the
 //! [`Place`] it stands in, [`Expression::evaluate`] decides it for one set of [`Bindings`], and [`Expression::decide`]
-//! does so where the expression calls functions. [`CollectionRules::parse`] reads the roles and filters of one collection;
+//! does so where the expression calls functions. [`RuleSet::parse`] reads the roles and filters of one collection;
 //! [`Access`] chooses a document's role and asks it what may be read and written, and [`FilterSet`] is what the filters add to a
 //! query.
 //!
@@ -11,21 +11,21 @@
 //! text and compare dates and numbers of every width (rules-and-users 1.5, 1.7).
 
 mod access;
-mod collection_rules;
 mod error;
 pub mod expression;
 mod filter;
 mod permitted;
 mod read;
+mod rule_set;
 mod same;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use access::Access;
-pub use collection_rules::{CollectionRules, DocumentFilters, FieldPermissions, Role};
 pub use error::RuleError;
 pub use expression::{Bindings, Expression, Fault, Place, RequestFacts, Surroundings, Verdict};
 pub use filter::{Filter, FilterSet, ProjectionConflict};
 pub use permitted::Permitted;
 pub use read::Readable;
+pub use rule_set::{DocumentFilters, FieldPermissions, Role, RuleSet};

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use bson::{Bson, Document};
 
 use crate::access::{Access, Gates, Images, fields};
-use crate::collection_rules::FieldPermissions;
+use crate::rule_set::FieldPermissions;
 use crate::{Permitted, Role};
 
 /// What a user may see of one document.

@@ -10,7 +10,7 @@ use app_model::{CallFunction, FunctionCall, FunctionFailure};
 use bson::{Bson, Document, bson, doc};
 use serde_json::{Value as Json, json};
 
-use crate::{Access, CollectionRules, Permitted, Readable, Surroundings};
+use crate::{Access, Permitted, Readable, RuleSet, Surroundings};
 
 #[derive(Default)]
 struct Functions(BTreeMap<&'static str, Bson>);
@@ -44,14 +44,14 @@ fn user(id: &str) -> Surroundings {
 
 /// One collection's rules as one user meets them.
 struct As {
-    rules: CollectionRules,
+    rules: RuleSet,
     surroundings: Surroundings,
     functions: Functions,
 }
 
 impl As {
     fn new(id: &str, rules: &Json) -> Self {
-        let rules = CollectionRules::parse(rules).unwrap_or_else(|errors| panic!("{errors:?}"));
+        let rules = RuleSet::parse(rules).unwrap_or_else(|errors| panic!("{errors:?}"));
         Self {
             rules,
             surroundings: user(id),
@@ -177,7 +177,7 @@ fn what_a_role_shows() {
     let user = As::new("u1", &rules);
     assert_eq!(user.reads(doc! { "a": 1 }), None);
     assert_eq!(user.reads(doc! { "a": 2 }), Some(doc! { "a": 2 }));
-    assert!(CollectionRules::parse(&json!({})).unwrap().roles.is_empty());
+    assert!(RuleSet::parse(&json!({})).unwrap().roles.is_empty());
 }
 
 #[test]
@@ -385,7 +385,7 @@ fn filters() {
 
 #[test]
 fn mistakes_in_rule_files() {
-    let errors = CollectionRules::parse(&json!({
+    let errors = RuleSet::parse(&json!({
         "roles": [
             {"apply_when": {"%%user.id": "%%nobody"}, "read": "yes", "fields": {"a": {"write": {"%xor": []}, "fields": {"b": 1}}}, "search": {"%%root.a": 1}},
             7,
@@ -414,6 +414,12 @@ fn mistakes_in_rule_files() {
             "roles.2.fields",
         ]
     );
-    assert!(CollectionRules::parse(&json!([])).is_err());
-    assert!(CollectionRules::parse(&json!({"roles": {}})).is_err());
+    let odd = RuleSet::parse(&json!({"roles": [{"apply_when": {"apply_when": {"%%true": true}}}, {"apply_when": {}}]}))
+        .unwrap();
+    assert_eq!(
+        odd.warnings.iter().map(|warning| warning.path()).collect::<Vec<_>>(),
+        ["roles.0.apply_when.apply_when"]
+    );
+    assert!(RuleSet::parse(&json!([])).is_err());
+    assert!(RuleSet::parse(&json!({"roles": {}})).is_err());
 }

@@ -8,7 +8,7 @@ use bson::{Bson, Document};
 
 use crate::Role;
 use crate::access::{Access, Images, fields};
-use crate::collection_rules::FieldPermissions;
+use crate::rule_set::FieldPermissions;
 use crate::same::same;
 
 type Answer<'t> = Pin<Box<dyn Future<Output = bool> + Send + 't>>;

@@ -1114,7 +1114,7 @@ fn mutation() -> impl Strategy<Value = (usize, Vec<(prop::sample::Index, usize, 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn damaged_files_never_panic((file, edits, noise) in mutation()) {

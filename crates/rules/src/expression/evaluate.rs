@@ -290,6 +290,7 @@ impl<'a> Evaluation<'a> {
         }
         Ok(match operand {
             Operand::Literal(value) => Value::Literal(Cow::Borrowed(value)),
+            Operand::Impossible => return Err(Fault::WrongOperand),
             Operand::Expansion(reference) => {
                 let candidates = resolve(reference, self.bindings, &self.budget);
                 if candidates.is_empty() { Value::Missing } else { Value::Given(candidates) }

@@ -31,6 +31,7 @@ pub struct Expression {
     root: Node,
     functions: Vec<FunctionNode>,
     uses: Uses,
+    warnings: Vec<RuleError>,
 }
 
 /// Where an expression stands: decides what it may name (rules-and-users 1.8).
@@ -153,7 +154,7 @@ impl Expression {
 
     /// An expression that always holds: what an absent one stands for in most places.
     pub fn always() -> Self {
-        Self { root: Node::Constant(true), functions: Vec::new(), uses: Uses::default() }
+        Self { root: Node::Constant(true), functions: Vec::new(), uses: Uses::default(), warnings: Vec::new() }
     }
 
     /// Decides it. An expression that depends on a function is undecided: see [`Self::decide`].
@@ -177,6 +178,11 @@ impl Expression {
             };
             results[index] = Some(result);
         }
+    }
+
+    /// Parts that can be loaded but never hold, as their author surely did not mean.
+    pub fn warnings(&self) -> &[RuleError] {
+        &self.warnings
     }
 
     /// Names of the functions it may call.
@@ -280,6 +286,8 @@ enum Operand {
     List(Vec<Operand>),
     /// A document with something in it that is no literal.
     Document(Vec<(String, Operand)>),
+    /// A document with an expansion as a key. Nothing equals it, and nothing counts as different from it either.
+    Impossible,
     /// Position in [`Expression::functions`].
     Function(usize),
     Conversion(operators::Conversion, Box<Operand>),

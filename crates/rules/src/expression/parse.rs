@@ -17,9 +17,16 @@ const DEPTH_MAX: usize = 100;
 const VALUES_MAX: usize = 20_000;
 
 pub(super) fn parse(json: &Json, place: Place) -> Result<Expression, RuleError> {
-    let mut parser = Parser { place, path: Vec::new(), values: 0, functions: Vec::new(), uses: Uses::default() };
+    let mut parser = Parser {
+        place,
+        path: Vec::new(),
+        values: 0,
+        functions: Vec::new(),
+        uses: Uses::default(),
+        warnings: Vec::new(),
+    };
     let root = parser.expression(json)?;
-    Ok(Expression { root, functions: parser.functions, uses: parser.uses })
+    Ok(Expression { root, functions: parser.functions, uses: parser.uses, warnings: parser.warnings })
 }
 
 /// Reads the query of a filter: plain MongoDB, in which values may be expansions and value operators.
@@ -30,9 +37,18 @@ pub(super) fn parse_query(json: &Json) -> Result<(Vec<Clause>, Expression), Rule
         values: 0,
         functions: Vec::new(),
         uses: Uses::default(),
+        warnings: Vec::new(),
     };
     let clauses = parser.clauses(json)?;
-    Ok((clauses, Expression { root: Node::Constant(true), functions: parser.functions, uses: parser.uses }))
+    Ok((
+        clauses,
+        Expression {
+            root: Node::Constant(true),
+            functions: parser.functions,
+            uses: parser.uses,
+            warnings: parser.warnings,
+        },
+    ))
 }
 
 struct Parser {
@@ -42,6 +58,7 @@ struct Parser {
     values: usize,
     functions: Vec<FunctionNode>,
     uses: Uses,
+    warnings: Vec<RuleError>,
 }
 
 type Parsed<T> = Result<T, RuleError>;
@@ -412,12 +429,13 @@ impl Parser {
         let mut members = Vec::with_capacity(object.len());
         for (key, value) in object {
             if key.starts_with("%%") {
-                return Err(RuleError::UnknownExpansion {
+                // Real exports have such roles, after which others apply: the rest of the file must stay usable.
+                self.warnings.push(RuleError::UnknownExpansion {
                     path: self.path(),
                     expansion: key.clone(),
-                    hint: "a key of a document to compare with is no expansion; put expressions below %%true"
-                        .to_owned(),
+                    hint: "this never holds: a document to compare with has no expansions as keys; put expressions below %%true".to_owned(),
                 });
+                return Ok(Operand::Impossible);
             }
             let member = self.below(key, |parser| match value {
                 Json::Object(inner) if extended_json(inner).is_none() && matches!(keys_of(inner), Keys::Operators) => {

@@ -7,11 +7,13 @@ use crate::{Expression, Place, RuleError};
 
 /// Roles and filters of one collection, or the default ones of a data source.
 #[derive(Debug, Clone, Default)]
-pub struct CollectionRules {
+pub struct RuleSet {
     /// In file order, which decides.
     pub roles: Vec<Role>,
     /// In file order.
     pub filters: Vec<Filter>,
+    /// What was loaded but never holds.
+    pub warnings: Vec<RuleError>,
 }
 
 /// One role. Of all that apply to a document the first one decides.
@@ -59,14 +61,14 @@ pub struct FieldPermissions {
     pub fields: Vec<(String, FieldPermissions)>,
 }
 
-impl CollectionRules {
+impl RuleSet {
     /// Reads a rule file.
     ///
     /// # Errors
     /// All mistakes at once, with paths such as `roles.0.apply_when`. A collection with any of them denies everything: a
     /// role left out would hand its documents to the roles after it.
     pub fn parse(json: &Json) -> Result<Self, Vec<RuleError>> {
-        let mut reader = Reader { errors: Vec::new() };
+        let mut reader = Reader::default();
         let mut rules = Self::default();
         match json {
             Json::Object(object) => {
@@ -81,20 +83,28 @@ impl CollectionRules {
                     let path = format!("filters.{index}");
                     let Some(filter) = reader.element(filter, &path) else { continue };
                     match Filter::parse(filter) {
-                        Ok(filter) => rules.filters.push(filter),
+                        Ok(filter) => {
+                            reader.warnings.extend(
+                                filter.warnings().map(|warning| warning.clone().within(&join(&path, "apply_when"))),
+                            );
+                            rules.filters.push(filter);
+                        }
                         Err(errors) => reader.errors.extend(errors.into_iter().map(|error| error.within(&path))),
                     }
                 }
             }
             other => reader.wrong("", other, "an object"),
         }
+        rules.warnings = reader.warnings;
         if reader.errors.is_empty() { Ok(rules) } else { Err(reader.errors) }
     }
 }
 
 /// Reads parts of a rule file and collects what is wrong with them.
+#[derive(Default)]
 struct Reader {
     errors: Vec<RuleError>,
+    warnings: Vec<RuleError>,
 }
 
 impl Reader {
@@ -152,7 +162,11 @@ impl Reader {
     fn expression(&mut self, object: &Map<String, Json>, path: &str, key: &str, place: Place) -> Option<Expression> {
         let json = object.get(key).filter(|json| !json.is_null())?;
         match Expression::parse(json, place) {
-            Ok(expression) => Some(expression),
+            Ok(expression) => {
+                self.warnings
+                    .extend(expression.warnings().iter().map(|warning| warning.clone().within(&join(path, key))));
+                Some(expression)
+            }
             Err(error) => {
                 self.errors.push(error.within(&join(path, key)));
                 None
