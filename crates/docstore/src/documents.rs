@@ -12,7 +12,7 @@ use crate::bytes::{self, DOCUMENT_BYTES_MAX};
 use crate::catalog::{Collection, Index, IndexKind};
 use crate::error::{CommandError, CommandResult, code};
 use crate::query::value::write_order_key;
-use crate::query::{DocumentRef, ValueRef, keys};
+use crate::query::{DocumentRef, ValueRef, geo, keys};
 use crate::storage::{Slice, Space};
 use crate::store::{View, Writer, record_id, record_key};
 
@@ -30,12 +30,17 @@ struct Entry {
 /// leaves the document out. The second value: is the index multikey by this document?
 fn entries(index: &Index, document: DocumentRef<'_>) -> CommandResult<(BTreeSet<Entry>, bool)> {
     let mut found = BTreeSet::new();
-    if index.kind != IndexKind::Ordered {
-        return Ok((found, false));
-    }
     if let Some(partial) = &index.partial
         && !partial.matches(document)?
     {
+        return Ok((found, false));
+    }
+    if index.kind != IndexKind::Ordered {
+        for (path, plugin) in index.specification.get_document("key").into_iter().flatten() {
+            if plugin.as_str() == Some("2dsphere") {
+                geo::check_indexable(document, path)?;
+            }
+        }
         return Ok((found, false));
     }
     let collation = index.collation.as_deref();

@@ -2,7 +2,7 @@
 //!
 //! It hides its storage engine, the files of its data directory and the whole of MongoDB's command and query language
 //! behind a connection string: open a directory with [`open`], give [`Server::uri`] to any MongoDB driver, end with
-//! [`Server::shutdown`]. [`verify`] checks a directory that nobody has open.
+//! [`Server::shutdown`]. [`verify`], [`dump`] and [`restore`] work on a directory that nobody has open.
 //!
 //! Reading order: `server` (sockets and life), `wire` (messages), `commands` (one function per command), `plan` (which
 //! index), `documents` (documents and their index entries), `store` (transactions), `storage` (the engine);
@@ -18,6 +18,7 @@ mod commands;
 mod cursor;
 mod deadline;
 mod documents;
+mod dump;
 pub mod error;
 mod plan;
 pub mod query;
@@ -28,6 +29,7 @@ mod store;
 mod verify;
 mod wire;
 
+pub use dump::{Moved, dump, restore};
 pub use error::{CommandError, Error};
 pub use server::{Options, Server, open};
 pub use verify::{CollectionReport, verify};
