@@ -34,28 +34,6 @@ pub struct ServerOptions {
     pub flags: Vec<String>,
 }
 
-/// Builds the binary if needed and gives its path. `SELVEDGE_BIN` names one that is there already.
-///
-/// # Errors
-/// A failing build.
-pub fn binary() -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("SELVEDGE_BIN") {
-        return Ok(path.into());
-    }
-    // target/<profile>/deps/<this test>
-    let executable = std::env::current_exe()?;
-    let profile = executable.parent().and_then(Path::parent).context("unexpected place of the test binary")?;
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--quiet", "--package", "server", "--bin", "selvedge"]);
-    if profile.ends_with("release") {
-        command.arg("--release");
-    }
-    command.arg("--target-dir").arg(profile.parent().context("unexpected place of the test binary")?);
-    let status = command.current_dir(env!("CARGO_MANIFEST_DIR")).status().context("running cargo")?;
-    ensure!(status.success(), "building the selvedge binary failed");
-    Ok(profile.join("selvedge"))
-}
-
 impl ServerProcess {
     /// Starts a server on a free loopback port and waits until it listens.
     ///

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow};
-use runtime_tests::case::{Case, discover};
-use runtime_tests::matcher::compare;
-use runtime_tests::replay::{cases_directory, listed, prepare_app, replay};
-use runtime_tests::server_process::{ServerOptions, ServerProcess, binary, run_to_end, serve_command};
+use crate::case::{Case, discover};
+use crate::matcher::compare;
+use crate::replay::{cases_directory, listed, prepare_app, replay};
+use crate::server_process::{ServerOptions, ServerProcess, run_to_end, serve_command};
 use serde_json::{Value as Json, json};
 
 /// One way of running the cases.
@@ -24,8 +24,10 @@ struct Pass {
 /// Failures by case: pass and difference.
 type Failures = BTreeMap<String, Vec<String>>;
 
-fn main() -> ExitCode {
-    match run() {
+/// Runs all passes with this `selvedge` binary and prints the result of every case. `SELVEDGE_CASE`, or the first word of
+/// the command line, chooses cases by a part of their name.
+pub fn main(binary: &Path) -> ExitCode {
+    match run(binary) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<bool> {
+fn run(binary: &Path) -> Result<bool> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut cases = discover(&cases_directory())?;
     let filter =
@@ -47,7 +49,6 @@ fn run() -> Result<bool> {
         cases.iter().for_each(|case| println!("{}: test", case.name));
         return Ok(true);
     }
-    let binary = binary()?;
     let mut passes = vec![
         Pass { name: "single process", single_process: true, rounds: 2, mongodb: None },
         Pass { name: "supervised", single_process: false, rounds: 1, mongodb: None },
@@ -68,7 +69,7 @@ fn run() -> Result<bool> {
     let mut failures = Failures::new();
     for pass in &passes {
         runtime
-            .block_on(run_pass(pass, &binary, &cases, &mut failures))
+            .block_on(run_pass(pass, binary, &cases, &mut failures))
             .with_context(|| format!("pass {}", pass.name))?;
     }
     report(&cases, &failures, passes.len(), filter.is_some())
