@@ -323,11 +323,10 @@ impl Collection {
             stored.get_i64("id").ok().and_then(|id| u32::try_from(id).ok()).ok_or_else(|| "no id".to_owned())
         };
         let namespace = Namespace { database: text("database")?, collection: text("collection")? };
-        let uuid = stored
-            .get_binary_generic("uuid")
-            .ok()
-            .and_then(|bytes| <[u8; 16]>::try_from(bytes.as_slice()).ok())
-            .ok_or("no uuid")?;
+        let uuid = match stored.get("uuid") {
+            Some(Bson::Binary(uuid)) => <[u8; 16]>::try_from(uuid.bytes.as_slice()).map_err(|_| "a uuid of another length")?,
+            _ => return Err("no uuid".to_owned()),
+        };
         let options = stored.get_document("options").map_err(|error| error.to_string())?.clone();
         let mut indexes = Vec::new();
         for entry in stored.get_array("indexes").map_err(|error| error.to_string())? {

@@ -27,6 +27,9 @@ use crate::wire::{self, Broken};
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 /// Longest path a unix socket can have on Linux, with its terminator.
 const SOCKET_PATH_MAX: usize = 107;
+/// What a connection string's host must not hold. Drivers know a socket by `.sock` at its end, so dots stay.
+const ESCAPED: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~');
 const SOCKET_NAME: &str = "docstore.sock";
 
 /// How to open a store. Every field has a default.
@@ -295,7 +298,15 @@ impl Server {
     pub async fn shutdown(mut self) -> Result<(), Error> {
         let (sender, receiver) = futures::channel::oneshot::channel();
         let thread = std::thread::Builder::new().name("docstore-shutdown".to_owned()).spawn(move || {
-            drop(sender.send(self.stop()));
+            let outcome = self.stop();
+            let store = Arc::downgrade(&self.shared.store);
+            drop(self);
+            // The engine closes its files when the last connection's thread lets go of it.
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while store.strong_count() > 0 && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            drop(sender.send(outcome));
         });
         match thread {
             Ok(_) => receiver.await.unwrap_or_else(|_| Err(Error::Storage("shutdown was interrupted".to_owned()))),
