@@ -2,15 +2,42 @@
 (function (prelude) {
   "use strict";
 
-  const { globalThis: global, ObjectDefineProperty, ReflectOwnKeys,
+  const { globalThis: global, ObjectDefineProperty, ReflectConstruct, ReflectGetOwnPropertyDescriptor,
+    ReflectOwnKeys, TypeErrorCtor,
     RegExpPrototypeGetDotAll, RegExpPrototypeGetIgnoreCase, RegExpPrototypeGetMultiline, RegExpPrototypeGetUnicode,
   } = prelude.primordials;
   const { native } = prelude;
+
+  // Resizable buffers get their memory past the isolate's account, so their largest size is counted beforehand.
+  const PlainArrayBuffer = global.ArrayBuffer;
+  const { prototype: bufferPrototype } = PlainArrayBuffer;
+  const ArrayBuffer = function ArrayBuffer(length, options) {
+    if (new.target === undefined) throw new TypeErrorCtor("Constructor ArrayBuffer requires 'new'");
+    let checked = options;
+    if (typeof options === "object" && options !== null) {
+      // Read once: a getter must not answer differently the second time.
+      const maximum = options.maxByteLength;
+      checked = { __proto__: null, maxByteLength: maximum };
+      if (maximum !== undefined) {
+        const bytes = +maximum;
+        native.reserveResizable(bytes);
+        checked.maxByteLength = bytes;
+      }
+    }
+    return ReflectConstruct(PlainArrayBuffer, [length, checked], new.target);
+  };
+  for (const key of ReflectOwnKeys(PlainArrayBuffer)) {
+    ObjectDefineProperty(ArrayBuffer, key, ReflectGetOwnPropertyDescriptor(PlainArrayBuffer, key));
+  }
+  ObjectDefineProperty(bufferPrototype, "constructor", {
+    __proto__: null, value: ArrayBuffer, writable: true, enumerable: false, configurable: true,
+  });
 
   const define = (name, value) => {
     ObjectDefineProperty(global, name, { __proto__: null, value, writable: true, enumerable: false, configurable: true });
   };
   define("global", global);
+  define("ArrayBuffer", ArrayBuffer);
   for (const name of ReflectOwnKeys(prelude.globals)) define(name, prelude.globals[name]);
 
   if (prelude.materializeCursor !== undefined) native.registerEntry("materializeCursor", prelude.materializeCursor);

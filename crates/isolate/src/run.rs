@@ -34,8 +34,8 @@ enum Phase {
     Start,
     /// The handler has returned; its value is being settled.
     Settle(Settling),
-    /// Everything the run started is awaited before the answer is built.
-    Drain(Ending),
+    /// Everything the run started is awaited before the answer is built. How often its value was looked at before.
+    Drain(Ending, u32),
 }
 
 struct Settling {
@@ -91,6 +91,7 @@ pub(crate) async fn run(
         rejections: RefCell::new(Rejections::default()),
         responses: RefCell::default(),
         closed: Cell::new(false),
+        resizable_bytes: Cell::new(0),
         context: realm.context.clone(),
         uncaught: RefCell::new(None),
         scripts: isolate.scripts.clone(),
@@ -201,40 +202,55 @@ fn turn(scope: &mut v8::PinScope<'_, '_>, run: &Rc<Run>, phase: &mut Phase, batc
                         waiting: Vec::new(),
                         rounds: 0,
                     }),
-                    Started::Failed(error) => Phase::Drain(Ending::Failed(error)),
+                    Started::Failed(error) => Phase::Drain(Ending::Failed(error), 0),
                     Started::Threw => {
                         let exception = exception.unwrap_or_else(|| v8::undefined(scope).into());
-                        Phase::Drain(Ending::Failed(failure::thrown(scope, run, exception)))
+                        Phase::Drain(Ending::Failed(failure::thrown(scope, run, exception)), 0)
                     }
                 };
             }
             Phase::Settle(settling) => match settle(scope, run, settling) {
                 Settled::Ready => {
-                    let value = settling.value.clone();
-                    *phase = Phase::Drain(Ending::Returned(value));
+                    let (value, rounds) = (settling.value.clone(), settling.rounds);
+                    *phase = Phase::Drain(Ending::Returned(value), rounds);
                 }
                 Settled::Pending => {
                     if !is_waiting(run) {
-                        *phase = Phase::Drain(Ending::Failed(failure::plain(
+                        let error = failure::plain(
                             RunErrorKind::NeverSettles,
                             "FunctionExecutionError",
                             "pending promise returned that will never resolve/reject",
-                        )));
+                        );
+                        *phase = Phase::Drain(Ending::Failed(error), 0);
                         continue;
                     }
                     return Step::Wait;
                 }
                 Settled::Failed(reason) => {
                     let reason = v8::Local::new(scope, reason);
-                    *phase = Phase::Drain(Ending::Failed(failure::thrown(scope, run, reason)));
+                    *phase = Phase::Drain(Ending::Failed(failure::thrown(scope, run, reason)), 0);
                 }
                 Settled::Stopped => return Step::Stopped,
             },
-            Phase::Drain(ending) => {
+            Phase::Drain(ending, rounds) => {
                 if !run.pending.borrow().is_empty() {
                     return Step::Wait;
                 }
-                let result = finish(scope, run, ending);
+                let result = match finish(scope, run, ending, *rounds) {
+                    Finished::Done(result) => *result,
+                    Finished::Unsettled(value, promises) => {
+                        scope.reset();
+                        for promise in &promises {
+                            let promise = v8::Local::new(scope, promise);
+                            take_over(scope, run, promise);
+                        }
+                        // A cursor has begun to read.
+                        scope.perform_microtask_checkpoint();
+                        let rounds = *rounds + 1;
+                        *phase = Phase::Settle(Settling { value, adopting: None, waiting: promises, rounds });
+                        continue;
+                    }
+                };
                 scope.reset();
                 run.closed.set(true);
                 // Whatever serialising started must not be left for the next run.
@@ -474,28 +490,12 @@ fn settle(scope: &mut v8::PinScope<'_, '_>, run: &Run, settling: &mut Settling) 
         }
         settling.waiting.clear();
         let value = v8::Local::new(scope, &settling.value);
-        let found = adopt(scope, value).and_then(|adopted| match adopted {
-            Some(promise) => Some(Found::Adopt(promise)),
-            None if settling.rounds >= SETTLE_ROUNDS_MAX => Some(Found::Inside(Vec::new())),
-            None => promises_inside(scope, value).map(Found::Inside),
-        });
-        settling.rounds += 1;
-        match found {
-            Some(Found::Adopt(promise)) => {
-                promise.mark_as_handled();
-                forget_rejection(scope, run, promise);
+        match adopt(scope, value) {
+            Some(None) => return Settled::Ready,
+            Some(Some(promise)) => {
+                take_over(scope, run, promise);
                 settling.adopting = Some(v8::Global::new(scope, promise));
                 scope.perform_microtask_checkpoint();
-            }
-            Some(Found::Inside(promises)) => {
-                if promises.is_empty() {
-                    return Settled::Ready;
-                }
-                for promise in promises {
-                    promise.mark_as_handled();
-                    forget_rejection(scope, run, promise);
-                    settling.waiting.push(v8::Global::new(scope, promise));
-                }
             }
             None => {
                 if scope.has_terminated() {
@@ -512,13 +512,9 @@ fn settle(scope: &mut v8::PinScope<'_, '_>, run: &Run, settling: &mut Settling) 
     }
 }
 
-enum Found<'s> {
-    Adopt(v8::Local<'s, v8::Promise>),
-    Inside(Vec<v8::Local<'s, v8::Promise>>),
-}
-
-/// A rejected promise that the run itself looks at is handled.
-fn forget_rejection(scope: &mut v8::PinScope<'_, '_>, run: &Run, promise: v8::Local<v8::Promise>) {
+/// The run itself looks at the promise: its rejection is handled.
+fn take_over(scope: &mut v8::PinScope<'_, '_>, run: &Run, promise: v8::Local<v8::Promise>) {
+    promise.mark_as_handled();
     let hash = promise.get_identity_hash();
     let promise = v8::Global::new(scope, promise);
     run.rejections.borrow_mut().handled(hash, &promise);
@@ -552,7 +548,7 @@ fn adopt<'s>(
 }
 
 /// The promise of a cursor's remaining documents. Noted on the cursor, where the serialiser finds it.
-fn materialize<'s>(
+pub(crate) fn materialize<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     cursor: v8::Local<'s, v8::Object>,
 ) -> Option<v8::Local<'s, v8::Promise>> {
@@ -624,20 +620,23 @@ fn promises_inside<'s>(
     Some(found)
 }
 
+enum Finished {
+    Done(Box<Result<Completed, RunError>>),
+    /// The value has promises inside that have to settle first.
+    Unsettled(v8::Global<v8::Value>, Vec<v8::Global<v8::Promise>>),
+}
+
 /// Builds the result once nothing is outstanding.
-fn finish(scope: &mut v8::PinScope<'_, '_>, run: &Rc<Run>, ending: &Ending) -> Result<Completed, RunError> {
-    let value = match ending {
-        Ending::Failed(error) => return Err(error.clone()),
-        Ending::Returned(value) => v8::Local::new(scope, value),
+fn finish(scope: &mut v8::PinScope<'_, '_>, run: &Rc<Run>, ending: &Ending, rounds: u32) -> Finished {
+    let failed = |error| Finished::Done(Box::new(Err(error)));
+    let global = match ending {
+        Ending::Failed(error) => return failed(error.clone()),
+        Ending::Returned(value) => value,
     };
+    let value = v8::Local::new(scope, global);
     if let Some(exception) = run.uncaught.borrow_mut().take() {
         let exception = v8::Local::new(scope, exception);
-        return Err(failure::thrown(scope, run, exception));
-    }
-    let rejected = run.rejections.borrow().first();
-    if let Some(reason) = rejected {
-        let reason = v8::Local::new(scope, reason);
-        return Err(failure::uncaught_rejection(scope, run, reason));
+        return failed(failure::thrown(scope, run, exception));
     }
     let (touched, body_set) =
         run.responses.borrow().first().map_or((false, false), |response| (response.touched, response.body.is_some()));
@@ -647,10 +646,36 @@ fn finish(scope: &mut v8::PinScope<'_, '_>, run: &Rc<Run>, ending: &Ending) -> R
         ResultPolicy::UnlessBodySet(format) => (!body_set).then_some(format),
         ResultPolicy::Always(format) => Some(format),
     };
-    let value = match format {
-        Some(format) => Some(value::return_value(scope, run, value, format)?),
-        None => None,
+    let written = match format {
+        Some(format) => value::return_value(scope, run, value, format).map(Some),
+        // Nobody sees the value; it is settled all the same.
+        None => match promises_inside(scope, value) {
+            Some(promises) if !promises.is_empty() => {
+                let promises = promises.into_iter().map(|promise| v8::Global::new(scope, promise)).collect();
+                Err(value::NotReady::Unsettled(promises))
+            }
+            Some(_) | None => Ok(None),
+        },
     };
+    let value = match written {
+        Ok(value) => value,
+        Err(value::NotReady::Failed(error)) => return failed(error),
+        Err(value::NotReady::Unsettled(promises)) if rounds < SETTLE_ROUNDS_MAX => {
+            return Finished::Unsettled(global.clone(), promises);
+        }
+        Err(value::NotReady::Unsettled(_)) => {
+            return failed(failure::plain(
+                RunErrorKind::NotSerializable,
+                "FunctionExecutionError",
+                "the returned value gives new promises every time it is read",
+            ));
+        }
+    };
+    let rejected = run.rejections.borrow().first();
+    if let Some(reason) = rejected {
+        let reason = v8::Local::new(scope, reason);
+        return failed(failure::uncaught_rejection(scope, run, reason));
+    }
     // Read last: what serialising does to the response still counts.
     let has_response = !matches!(run.invocation.arguments, Arguments::Ejson(_));
     let mut responses = run.responses.borrow_mut();
@@ -663,5 +688,5 @@ fn finish(scope: &mut v8::PinScope<'_, '_>, run: &Rc<Run>, ending: &Ending) -> R
         },
         None => ResponseParts::default(),
     };
-    Ok(Completed { value, response })
+    Finished::Done(Box::new(Ok(Completed { value, response })))
 }

@@ -186,6 +186,8 @@ pub(crate) struct Run {
     pub(crate) responses: RefCell<Vec<ResponseState>>,
     /// Set when the response has been read; later calls of its methods change nothing.
     pub(crate) closed: Cell<bool>,
+    /// Bytes the run's resizable buffers may grow to, together; V8 gets their memory past the allocator.
+    pub(crate) resizable_bytes: Cell<usize>,
     /// The run's own context: natives called from any other one, such as that of a run that has ended, get nothing.
     pub(crate) context: v8::Global<v8::Context>,
     /// What the first uncaught exception of a timer callback was.

@@ -16,8 +16,9 @@ use crate::state::IsolateState;
 use crate::watchdog::Slot;
 use crate::{AppCode, IsolateError, Limits, RunErrorKind, crash, snapshot, stack};
 
-/// Heap granted once, after the limit is reached, so that the termination can unwind.
-const UNWIND_BYTES: usize = 32 << 20;
+/// Heap granted once, after the limit is reached, so that the built-in under way can end and the termination unwind.
+/// At least this much; as much as the limit itself when that is more, for a built-in that makes one large text.
+const UNWIND_BYTES_MIN: usize = 32 << 20;
 /// Heap of an isolate before any user code: snapshot, spare contexts, compiled code.
 const BASELINE_BYTES: usize = 8 << 20;
 /// Contexts that may die before a full collection.
@@ -73,6 +74,7 @@ impl Drop for Runtime {
 struct HeapGuard {
     slot: RefCell<Option<Arc<Slot>>>,
     raised: Cell<bool>,
+    unwind_bytes: usize,
     denied_seen: Cell<usize>,
 }
 
@@ -86,7 +88,7 @@ impl HeapGuard {
         if let Some(slot) = &*self.slot.borrow() {
             slot.stop(RunErrorKind::Heap);
         }
-        if self.raised.replace(true) { current } else { current + UNWIND_BYTES }
+        if self.raised.replace(true) { current } else { current + self.unwind_bytes }
     }
 }
 
@@ -138,7 +140,8 @@ impl WarmIsolate {
             create_params: Some(params),
             ..RuntimeOptions::default()
         })?;
-        let guard = Rc::new(HeapGuard::default());
+        let unwind_bytes = limits.heap_bytes_max.max(UNWIND_BYTES_MIN);
+        let guard = Rc::new(HeapGuard { unwind_bytes, ..HeapGuard::default() });
         let (state, baseline_bytes) = runtime.with(|runtime| {
             let (callback_guard, callback_budget) = (guard.clone(), budget.clone());
             runtime.add_near_heap_limit_callback(move |current, _initial| {

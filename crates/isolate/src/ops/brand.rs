@@ -35,6 +35,7 @@ pub(crate) fn natives() -> Vec<Native> {
         "registerEntry" => register_entry,
         "newObjectId" => new_object_id,
         "decimal128" => decimal128,
+        "reserveResizable" => reserve_resizable,
     }
 }
 
@@ -154,4 +155,19 @@ pub(crate) fn parse_decimal128(text: &str) -> Option<bson::Decimal128> {
         return None;
     }
     text.parse().ok()
+}
+
+/// `reserveResizable(bytes)`: counts a resizable buffer's largest size against the run's ArrayBuffer limit for the rest
+/// of the run; throws a RangeError when it does not fit. V8 takes such memory from the system, not from our allocator.
+fn reserve_resizable(scope: &mut v8::PinScope, arguments: v8::FunctionCallbackArguments, _result: v8::ReturnValue) {
+    let Some(run) = super::current_run(scope) else { return };
+    let bytes = arguments.get(0).number_value(scope).unwrap_or(f64::INFINITY);
+    let limit = run.limits().array_buffer_bytes_max;
+    #[expect(clippy::cast_precision_loss, reason = "a limit")]
+    let left = limit.saturating_sub(run.resizable_bytes.get()) as f64;
+    if !(bytes <= left) {
+        return super::throw_range_error(scope, "Array buffer allocation failed");
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the limit")]
+    run.resizable_bytes.set(run.resizable_bytes.get() + bytes.max(0.0) as usize);
 }

@@ -29,7 +29,7 @@ pub(crate) fn encode_arguments(scope: &mut v8::PinScope, value: v8::Local<v8::Va
     let mut sink = Bytes { output: Vec::new(), open: Vec::new(), key: String::new(), keeps_undefined: false };
     match walk(scope, value, &mut sink) {
         Ok(()) => Some(sink.output),
-        Err(Stop::Thrown) => None,
+        Err(Stop::Thrown | Stop::Unsettled(_)) => None,
         Err(Stop::TooLarge) => {
             throw_range_error(scope, "arguments of a service call are too large");
             None

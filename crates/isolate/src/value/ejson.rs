@@ -35,6 +35,28 @@ pub(crate) fn canonical(
     Ok(sink.output)
 }
 
+/// As [`canonical`], for a result: promises inside are waited for.
+pub(crate) fn canonical_settled(
+    scope: &mut v8::PinScope,
+    value: v8::Local<v8::Value>,
+    bytes_max: usize,
+) -> Result<Vec<u8>, Stop> {
+    let mut sink = Text::<Settled<Canonical>>::new(bytes_max, "");
+    walk(scope, value, &mut sink)?;
+    Ok(sink.output)
+}
+
+/// As [`json`], for a result: promises inside are waited for.
+pub(crate) fn json_settled(
+    scope: &mut v8::PinScope,
+    value: v8::Local<v8::Value>,
+    bytes_max: usize,
+) -> Result<Vec<u8>, Stop> {
+    let mut sink = Text::<Settled<Json>>::new(bytes_max, "");
+    walk(scope, value, &mut sink)?;
+    Ok(sink.output)
+}
+
 /// The JSON column of http-surface 5.6.
 pub(crate) fn json(scope: &mut v8::PinScope, value: v8::Local<v8::Value>, bytes_max: usize) -> Result<Vec<u8>, Stop> {
     let mut sink = Text::<Json>::new(bytes_max, "");
@@ -61,7 +83,7 @@ fn ejson_stringify(scope: &mut v8::PinScope, arguments: v8::FunctionCallbackArgu
             None => throw_range_error(scope, "Invalid string length"),
         },
         Err(Stop::TooLarge) => throw_range_error(scope, "Invalid string length"),
-        Err(Stop::Thrown) => {}
+        Err(Stop::Thrown | Stop::Unsettled(_)) => {}
     }
 }
 
@@ -95,8 +117,21 @@ fn format_for_console(scope: &mut v8::PinScope, arguments: v8::FunctionCallbackA
 trait Form {
     const PRINTS: bool = false;
     const DROPS_UNDEFINED: bool = false;
+    const SETTLES: bool = false;
     /// Writes a leaf other than null, boolean and string.
     fn leaf(output: &mut Vec<u8>, scope: &mut v8::PinScope, leaf: Leaf);
+}
+
+/// A form in which promises are waited for.
+struct Settled<F>(std::marker::PhantomData<F>);
+
+impl<F: Form> Form for Settled<F> {
+    const DROPS_UNDEFINED: bool = F::DROPS_UNDEFINED;
+    const SETTLES: bool = true;
+
+    fn leaf(output: &mut Vec<u8>, scope: &mut v8::PinScope, leaf: Leaf) {
+        F::leaf(output, scope, leaf);
+    }
 }
 
 struct Canonical;
@@ -165,6 +200,7 @@ impl<F: Form> Sink for Text<'_, F> {
     const PRINTS: bool = F::PRINTS;
     const TO_JSON: bool = true;
     const DROPS_UNDEFINED: bool = F::DROPS_UNDEFINED;
+    const SETTLES: bool = F::SETTLES;
 
     fn key(&mut self, key: &str, _depth: usize) -> Result<(), Fault> {
         if self.has_member {

@@ -10,6 +10,7 @@
 pub(crate) mod bson;
 pub(crate) mod ejson;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::num::NonZeroI32;
 
@@ -30,6 +31,8 @@ pub(crate) enum Stop {
     Thrown,
     /// The output would exceed its bound.
     TooLarge,
+    /// Promises inside the value have to settle first (function-environment 1.6).
+    Unsettled(Vec<v8::Global<v8::Promise>>),
 }
 
 /// A value that has no members of its own kind to walk.
@@ -74,6 +77,8 @@ pub(crate) trait Sink {
     const TO_JSON: bool;
     /// Whether an undefined field is left out.
     const DROPS_UNDEFINED: bool = false;
+    /// Whether promises and cursors inside the value are waited for.
+    const SETTLES: bool = false;
     /// Whether arguments of service calls are being written: an undefined field of the outermost object is left out.
     const DROPS_OUTER_UNDEFINED: bool = false;
 
@@ -130,13 +135,15 @@ pub(crate) fn walk<S: Sink>(
         plain_prototype: v8::Object::new(scope).get_prototype(scope),
         on_path: HashMap::new(),
         frames: Vec::new(),
+        unsettled: RefCell::default(),
     };
     let item = walker.classify::<S>(scope, value, None)?;
     walker.begin(scope, item, sink)?;
     while !walker.frames.is_empty() {
         walker.step(scope, sink)?;
     }
-    Ok(())
+    let unsettled = walker.unsettled.into_inner();
+    if unsettled.is_empty() { Ok(()) } else { Err(Stop::Unsettled(unsettled)) }
 }
 
 struct Walker<'s> {
@@ -145,6 +152,8 @@ struct Walker<'s> {
     plain_prototype: Option<v8::Local<'s, v8::Value>>,
     on_path: HashMap<NonZeroI32, Vec<v8::Local<'s, v8::Object>>>,
     frames: Vec<Frame<'s>>,
+    /// Promises met that have no value yet; null stands for them, and the output is not used.
+    unsettled: RefCell<Vec<v8::Global<v8::Promise>>>,
 }
 
 /// What is left to do after a look at the next member.
@@ -382,7 +391,7 @@ impl<'s> Walker<'s> {
             let Ok(object) = v8::Local::<v8::Object>::try_from(value) else { return Ok(Item::Nothing) };
             let kind = brand::kind_of(scope, &self.state, value);
             if kind != 0 {
-                match self.branded(scope, object, kind)? {
+                match self.branded::<S>(scope, object, kind)? {
                     Branded::Item(item) => return Ok(item),
                     Branded::Value(inside) => {
                         value = inside;
@@ -402,6 +411,10 @@ impl<'s> Walker<'s> {
                 if promise.state() == v8::PromiseState::Fulfilled && !S::PRINTS {
                     value = promise.result(scope);
                     continue;
+                }
+                if S::SETTLES {
+                    self.unsettled.borrow_mut().push(v8::Global::new(scope, promise));
+                    return Ok(Item::Leaf(Leaf::Null));
                 }
                 return Ok(Item::Container(object, Shape::Document));
             }
@@ -519,7 +532,7 @@ impl<'s> Walker<'s> {
         Ok(Item::Leaf(Leaf::Regex { pattern, options }))
     }
 
-    fn branded<'a>(
+    fn branded<'a, S: Sink>(
         &self,
         scope: &mut v8::PinScope<'a, '_>,
         object: v8::Local<'a, v8::Object>,
@@ -575,12 +588,9 @@ impl<'s> Walker<'s> {
                     _ => Leaf::Code(element_text(scope, payload, 0)),
                 }
             }
-            kind::CURSOR => {
-                let key = v8::Local::new(scope, &self.state.privates.materialized);
-                return Ok(match object.get_private(scope, key) {
-                    Some(documents) if documents.is_promise() => Branded::Value(documents),
-                    _ => Branded::Item(Item::Container(object, Shape::Document)),
-                });
+            kind::CURSOR if S::SETTLES => {
+                let documents = crate::run::materialize(scope, object).ok_or(Stop::Thrown)?;
+                return Ok(Branded::Value(documents.into()));
             }
             kind::RESPONSE => Leaf::Undefined,
             _ => return Ok(Branded::Item(Item::Container(object, Shape::Document))),
@@ -745,13 +755,18 @@ pub(crate) fn members<'s>(
     let keys = own_keys(scope, object)?;
     for index in 0..keys.length() {
         let key = keys.get_index(scope, index)?;
-        let name = v8::Local::<v8::Name>::try_from(key).ok()?;
-        // Ordinary values are data properties; only objects can be or hold promises, and only those need a second look.
-        if let Some(value) = object.get_real_named_property(scope, name) {
+        if let Some(value) = data_property(scope, object, key) {
             each(value);
         }
     }
     Some(())
+}
+
+/// A return value that is not ready.
+pub(crate) enum NotReady {
+    /// These have to settle first.
+    Unsettled(Vec<v8::Global<v8::Promise>>),
+    Failed(RunError),
 }
 
 /// The return value of a run in the asked format.
@@ -760,7 +775,7 @@ pub(crate) fn return_value(
     run: &Run,
     value: v8::Local<v8::Value>,
     format: ResultFormat,
-) -> Result<ReturnValue, RunError> {
+) -> Result<ReturnValue, NotReady> {
     v8::tc_scope!(let scope, scope);
     let state = IsolateState::of(scope);
     if value.is_undefined() || value.is_symbol() || brand::kind_of(scope, &state, value) == kind::RESPONSE {
@@ -771,8 +786,8 @@ pub(crate) fn return_value(
     }
     let bytes_max = run.limits().result_bytes_max;
     let written = match format {
-        ResultFormat::CanonicalEjson => ejson::canonical(scope, value, bytes_max),
-        ResultFormat::Json => ejson::json(scope, value, bytes_max),
+        ResultFormat::CanonicalEjson => ejson::canonical_settled(scope, value, bytes_max),
+        ResultFormat::Json => ejson::json_settled(scope, value, bytes_max),
     };
     match written {
         Ok(serialized) => match v8::Local::<v8::String>::try_from(value) {
@@ -782,16 +797,17 @@ pub(crate) fn return_value(
             }),
             Err(_) => Ok(ReturnValue::Other(serialized.into())),
         },
-        Err(Stop::TooLarge) => Err(failure::stopped(RunErrorKind::ResultTooLarge, run.limits())),
+        Err(Stop::Unsettled(promises)) => Err(NotReady::Unsettled(promises)),
+        Err(Stop::TooLarge) => Err(NotReady::Failed(failure::stopped(RunErrorKind::ResultTooLarge, run.limits()))),
         Err(Stop::Thrown) => {
             let exception = scope.exception().unwrap_or_else(|| v8::undefined(scope).into());
             if scope.has_terminated() {
                 scope.terminate_execution();
-                return Err(failure::stopped(RunErrorKind::Crashed, run.limits()));
+                return Err(NotReady::Failed(failure::stopped(RunErrorKind::Crashed, run.limits())));
             }
             scope.reset();
             let error = failure::thrown(scope, run, exception);
-            Err(RunError { kind: RunErrorKind::NotSerializable, ..error })
+            Err(NotReady::Failed(RunError { kind: RunErrorKind::NotSerializable, ..error }))
         }
     }
 }
@@ -809,7 +825,7 @@ pub(crate) fn result_text(scope: &mut v8::PinScope, run: &Run, value: v8::Local<
     };
     match written {
         Ok(bytes) => String::from_utf8(bytes).ok(),
-        Err(Stop::Thrown) => None,
+        Err(Stop::Thrown | Stop::Unsettled(_)) => None,
         Err(Stop::TooLarge) => {
             run.slot.stop(RunErrorKind::ResultTooLarge);
             None

