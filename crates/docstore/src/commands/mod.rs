@@ -530,9 +530,9 @@ impl<'a> Call<'a> {
     pub fn context(&self, collation: Option<Arc<Collation>>) -> CommandResult<QueryContext> {
         let mut context = QueryContext {
             collation,
-            variables: Document::new(),
             now: bson::DateTime::now(),
             cluster_time: self.shared.store.current_time(),
+            ..QueryContext::default()
         };
         if let Some(variables) = fields::document(self.body, "let")? {
             context.variables = evaluate_let(variables, &context)?;

@@ -35,7 +35,8 @@ pub(crate) struct UpdatePipeline(aggregate::UpdatePipeline);
 impl UpdatePipeline {
     /// Reads the stages. Errors: those of the stages, and of stages an update may not have.
     pub(crate) fn parse(stages: &[Bson], context: &QueryContext) -> CommandResult<Self> {
-        aggregate::UpdatePipeline::parse(stages, context).map(Self)
+        let context = QueryContext { defers_constants: true, ..context.clone() };
+        aggregate::UpdatePipeline::parse(stages, &context).map(Self)
     }
 
     /// The document the stages make.

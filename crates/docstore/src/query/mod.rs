@@ -47,6 +47,9 @@ pub struct QueryContext {
     pub now: bson::DateTime,
     /// `$$CLUSTER_TIME` and timestamps made by `$currentDate`.
     pub cluster_time: Timestamp,
+    /// Constant parts of expressions are computed with the rest, not when the expression is read: an update by pipeline
+    /// fails on documents only, a query also without any.
+    pub defers_constants: bool,
 }
 
 impl Default for QueryContext {
@@ -57,6 +60,7 @@ impl Default for QueryContext {
             variables: Document::new(),
             now: bson::DateTime::from_millis(0),
             cluster_time: Timestamp { time: 0, increment: 0 },
+            defers_constants: false,
         }
     }
 }
