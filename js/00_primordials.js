@@ -86,6 +86,18 @@
     return target;
   };
 
+  // Gives an object its `Symbol.toStringTag`, as built-ins have theirs but replaceable.
+  const { toStringTag } = Symbol;
+  prelude.setTag = (target, tag) => {
+    defineProperty(target, toStringTag, { __proto__: null, value: tag, writable: true, configurable: true });
+  };
+
+  // An own enumerable property, whatever setters user code put on prototypes.
+  prelude.setOwn = (target, key, value) => {
+    defineProperty(target, key, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
+    return target;
+  };
+
   // What 99_main.js defines as globals.
   prelude.globals = { __proto__: null };
 })

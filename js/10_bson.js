@@ -28,7 +28,6 @@
     NumberParseInt,
     NumberPrototypeToString,
     ObjectCreate,
-    ObjectDefineProperty,
     ObjectKeys,
     RangeErrorCtor,
     ReflectApply,
@@ -41,7 +40,6 @@
     StringPrototypePadStart,
     StringPrototypeSlice,
     StringPrototypeToLowerCase,
-    SymbolToStringTag,
     TypeErrorCtor,
     TypedArrayPrototypeGetBuffer,
     TypedArrayPrototypeGetByteLength,
@@ -51,7 +49,7 @@
     TypedArrayPrototypeSet,
     Uint8ArrayCtor,
   } = prelude.primordials;
-  const { defineMethods, native } = prelude;
+  const { defineMethods, native, setOwn, setTag } = prelude;
 
   const OBJECT_ID = 1;
   const INT32 = 2;
@@ -74,7 +72,7 @@
   function setUpClass(constructor, kind, tag, members, statics) {
     const { prototype } = constructor;
     defineMethods(prototype, members);
-    ObjectDefineProperty(prototype, SymbolToStringTag, { __proto__: null, value: tag, writable: true, configurable: true });
+    setTag(prototype, tag);
     defineMethods(prototype, {
       get _bsontype() {
         return tag;
@@ -667,7 +665,7 @@
     if (typeof value === "string") {
       const bytes = new Uint8ArrayCtor(value.length);
       if (native.writeText(value, "latin1strict", bytes, 0, value.length) !== value.length) {
-        throw new ErrorCtor("invalid Binary: a text must be a string of bytes; use BSON.Binary.fromText for other text");
+        throw new ErrorCtor("invalid Binary: not a string of bytes; use BSON.Binary.fromText for text");
       }
       return bytes;
     }
@@ -1120,7 +1118,7 @@
     // The class itself is the value.
     native.brand(constructor, kind, null);
     defineMethods(constructor, members);
-    ObjectDefineProperty(constructor, SymbolToStringTag, { __proto__: null, value: name, writable: true, configurable: true });
+    setTag(constructor, name);
   }
   setUpKey(MinKey, MIN_KEY, "MinKey");
   setUpKey(MaxKey, MAX_KEY, "MaxKey");
@@ -1160,13 +1158,7 @@
       if (payload[2] !== undefined) result.$db = payload[2];
       const keys = ObjectKeys(payload[3]);
       for (let i = 0; i < keys.length; i++) {
-        ObjectDefineProperty(result, keys[i], {
-          __proto__: null,
-          value: payload[3][keys[i]],
-          writable: true,
-          enumerable: true,
-          configurable: true,
-        });
+        setOwn(result, keys[i], payload[3][keys[i]]);
       }
       return result;
     },

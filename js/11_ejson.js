@@ -2,8 +2,17 @@
 (function (prelude) {
   "use strict";
 
-  const { ArrayIsArray, ErrorCtor, JSONParse, JSONStringify, MathMin, MathTrunc, StringPrototypeRepeat, StringPrototypeSlice } =
-    prelude.primordials;
+  const {
+    ArrayIsArray,
+    DateParse,
+    ErrorCtor,
+    JSONParse,
+    JSONStringify,
+    MathMin,
+    MathTrunc,
+    StringPrototypeRepeat,
+    StringPrototypeSlice,
+  } = prelude.primordials;
   const { defineMethods, native, ownValue } = prelude;
 
   function isOptions(value) {
@@ -64,6 +73,9 @@
       },
     },
   );
+
+  // Texts of dates that are not quite ISO 8601, as JavaScript reads them.
+  native.registerEntry("parseDate", DateParse);
 
   prelude.ejson = EJSON;
   prelude.globals.EJSON = EJSON;

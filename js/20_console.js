@@ -9,12 +9,10 @@
     MapPrototypeDelete,
     MapPrototypeGet,
     MapPrototypeSet,
-    ObjectDefineProperty,
     StringCtor,
     StringPrototypeSlice,
-    SymbolToStringTag,
   } = prelude.primordials;
-  const { native } = prelude;
+  const { native, setTag } = prelude;
 
   const LOG = 0;
   const WARN = 1;
@@ -118,12 +116,7 @@
     groupEnd() {},
     clear() {},
   };
-  ObjectDefineProperty(console, SymbolToStringTag, {
-    __proto__: null,
-    value: "console",
-    writable: true,
-    configurable: true,
-  });
+  setTag(console, "console");
 
   prelude.console = console;
   prelude.globals.console = console;

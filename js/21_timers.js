@@ -3,9 +3,9 @@
 (function (prelude) {
   "use strict";
 
-  const { NumberCtor, ObjectDefineProperty, ReflectApply, SymbolToPrimitive, SymbolToStringTag, TypeErrorCtor } =
+  const { NumberCtor, ReflectApply, SymbolToPrimitive, TypeErrorCtor } =
     prelude.primordials;
-  const { native } = prelude;
+  const { native, setOwn, setTag } = prelude;
 
   const DELAY_MS_MAX = 0x7fffffff;
 
@@ -13,14 +13,7 @@
     // A text would be compiled in other runtimes; here it is refused in every form.
     if (typeof callback !== "function") {
       const error = new TypeErrorCtor(`The "callback" argument must be of type function`);
-      ObjectDefineProperty(error, "code", {
-        __proto__: null,
-        value: "ERR_INVALID_CALLBACK",
-        writable: true,
-        enumerable: true,
-        configurable: true,
-      });
-      throw error;
+      throw setOwn(error, "code", "ERR_INVALID_CALLBACK");
     }
   }
 
@@ -102,15 +95,8 @@
 
   class Timeout extends Timer {}
   class Immediate extends Timer {}
-  const tags = [[Timeout, "Timeout"], [Immediate, "Immediate"]];
-  for (let i = 0; i < tags.length; i++) {
-    ObjectDefineProperty(tags[i][0].prototype, SymbolToStringTag, {
-      __proto__: null,
-      value: tags[i][1],
-      writable: true,
-      configurable: true,
-    });
-  }
+  setTag(Timeout.prototype, "Timeout");
+  setTag(Immediate.prototype, "Immediate");
 
   // An async function of this realm: neither a patched `then` nor a patched species sees the wait.
   async function runLater(callback, values) {

@@ -9,7 +9,6 @@
     JSONParse,
     JSONStringify,
     MathFloor,
-    ObjectDefineProperty,
     ObjectKeys,
     StringPrototypeIndexOf,
     StringPrototypeSlice,
@@ -17,7 +16,7 @@
     TypedArrayPrototypeGetLength,
     Uint8ArrayCtor,
   } = prelude.primordials;
-  const { native, ownValue } = prelude;
+  const { native, ownValue, setOwn } = prelude;
 
   const AES_OVERHEAD = 12 + 16;
 
@@ -144,10 +143,6 @@
     return base64url(utf8(json));
   }
 
-  function setOwn(object, key, value) {
-    ObjectDefineProperty(object, key, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
-  }
-
   function malformed() {
     return new ErrorCtor("utils.jwt.decode: the token is malformed");
   }
@@ -156,7 +151,7 @@
   function tokenBytes(text) {
     const length = MathFloor((text.length * 3) / 4);
     const bytes = new Uint8ArrayCtor(length);
-    if (text.length % 4 === 1 || native.writeText(text, "base64urlstrict", bytes, 0, length) !== length) throw malformed();
+    if (native.writeText(text, "base64urlstrict", bytes, 0, length) !== length) throw malformed();
     return bytes;
   }
 

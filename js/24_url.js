@@ -15,10 +15,9 @@
     StringPrototypeSlice,
     StringPrototypeToWellFormed,
     SymbolIterator,
-    SymbolToStringTag,
     TypeErrorCtor,
   } = prelude.primordials;
-  const { native } = prelude;
+  const { native, setOwn, setTag } = prelude;
 
   // The indices of what native.urlParse and native.urlSet give.
   const HREF = 0;
@@ -39,9 +38,7 @@
   }
 
   function typeError(message, code) {
-    const error = new TypeErrorCtor(message);
-    ObjectDefineProperty(error, "code", { __proto__: null, value: code, writable: true, enumerable: true, configurable: true });
-    return error;
+    return setOwn(new TypeErrorCtor(message), "code", code);
   }
 
   function need(count, given, call) {
@@ -207,13 +204,7 @@
       const values = [];
       for (let i = 0; i < pairs.length; i += 2) {
         if (pairs[i] !== name) continue;
-        ObjectDefineProperty(values, values.length, {
-          __proto__: null,
-          value: pairs[i + 1],
-          writable: true,
-          enumerable: true,
-          configurable: true,
-        });
+        setOwn(values, values.length, pairs[i + 1]);
       }
       return values;
     }
@@ -269,7 +260,7 @@
     }
 
     forEach(callback, thisArgument = undefined) {
-      if (typeof callback !== "function") throw new TypeErrorCtor("URLSearchParams.forEach: the callback must be a function");
+      if (typeof callback !== "function") throw new TypeErrorCtor("URLSearchParams.forEach: expected a function");
       for (let i = 0; i < this.#pairs.length; i += 2) {
         ReflectApply(callback, thisArgument, [this.#pairs[i + 1], this.#pairs[i], this]);
       }
@@ -328,14 +319,7 @@
 
   function invalidUrl(input) {
     const error = typeError(`Invalid URL: ${StringPrototypeSlice(`${input}`, 0, 1024)}`, "ERR_INVALID_URL");
-    ObjectDefineProperty(error, "input", {
-      __proto__: null,
-      value: `${input}`,
-      writable: true,
-      enumerable: true,
-      configurable: true,
-    });
-    return error;
+    return setOwn(error, "input", `${input}`);
   }
 
   class URL {
@@ -496,7 +480,7 @@
     for (let i = 0; i < keys.length; i++) {
       if (keys[i] !== "constructor") ObjectDefineProperty(prototype, keys[i], { __proto__: null, enumerable: true });
     }
-    ObjectDefineProperty(prototype, SymbolToStringTag, { __proto__: null, value: tag, writable: true, configurable: true });
+    setTag(prototype, tag);
   }
   finish(URL, "URL");
   finish(URLSearchParams, "URLSearchParams");

@@ -13,7 +13,6 @@
     StringPrototypeToLowerCase,
     StringPrototypeToWellFormed,
     StringPrototypeTrim,
-    SymbolToStringTag,
     TypeErrorCtor,
     TypedArrayPrototypeGetLength,
     TypedArrayPrototypeGetSymbolToStringTag,
@@ -21,11 +20,10 @@
     TypedArrayPrototypeSubarray,
     Uint8ArrayCtor,
   } = prelude.primordials;
-  const { native } = prelude;
+  const { native, setOwn, setTag } = prelude;
 
   function withCode(error, code) {
-    ObjectDefineProperty(error, "code", { __proto__: null, value: code, writable: true, enumerable: true, configurable: true });
-    return error;
+    return setOwn(error, "code", code);
   }
 
   // --- TextEncoder ------------------------------------------------------------------------------------------------
@@ -179,7 +177,8 @@
       }
       if (this.#atStart && text.length > 0) {
         this.#atStart = false;
-        if (!this.#ignoreBOM && this.#encoding !== "windows-1252" && text[0] === "\ufeff") text = StringPrototypeSlice(text, 1);
+        // No byte of windows-1252 stands for the mark.
+        if (!this.#ignoreBOM && text[0] === "\ufeff") text = StringPrototypeSlice(text, 1);
       }
       if (!stream) this.#reset();
       return text;
@@ -227,7 +226,7 @@
     for (let i = 0; i < keys.length; i++) {
       if (keys[i] !== "constructor") ObjectDefineProperty(prototype, keys[i], { __proto__: null, enumerable: true });
     }
-    ObjectDefineProperty(prototype, SymbolToStringTag, { __proto__: null, value: tag, writable: true, configurable: true });
+    setTag(prototype, tag);
   }
   finish(TextEncoder, "TextEncoder");
   finish(TextDecoder, "TextDecoder");

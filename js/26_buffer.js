@@ -43,15 +43,14 @@
     TypedArrayPrototypeSet,
     Uint8ArrayCtor,
   } = prelude.primordials;
-  const { defineMethods, native } = prelude;
+  const { defineMethods, native, setOwn } = prelude;
 
   const LENGTH_MAX = 0x7fffffff;
 
   // --- Errors and checks ------------------------------------------------------------------------------------------
 
   function withCode(error, code) {
-    ObjectDefineProperty(error, "code", { __proto__: null, value: code, writable: true, enumerable: true, configurable: true });
-    return error;
+    return setOwn(error, "code", code);
   }
 
   function wrongType(name, expected) {
@@ -120,7 +119,8 @@
   const BufferPrototype = FastBuffer.prototype;
 
   function view(bytes, start, end) {
-    return new FastBuffer(TypedArrayPrototypeGetBuffer(bytes), TypedArrayPrototypeGetByteOffset(bytes) + start, end - start);
+    const byteOffset = TypedArrayPrototypeGetByteOffset(bytes) + start;
+    return new FastBuffer(TypedArrayPrototypeGetBuffer(bytes), byteOffset, end - start);
   }
 
   function fromText(text, encodingName) {
@@ -189,11 +189,13 @@
       if (bytes === undefined) throw invalidSource();
       return fromBytes(bytes);
     }
-    if (ArrayIsArray(value) || TypedArrayPrototypeGetSymbolToStringTag(value) !== undefined) return fromArrayLike(value);
+    const isTypedArray = TypedArrayPrototypeGetSymbolToStringTag(value) !== undefined;
+    if (isTypedArray || ArrayIsArray(value)) return fromArrayLike(value);
     const { valueOf } = value;
     const primitive = typeof valueOf === "function" ? ReflectApply(valueOf, value, []) : undefined;
     if (primitive !== undefined && primitive !== null && primitive !== value) {
-      if (typeof primitive === "string" || typeof primitive === "object") return from(primitive, encodingOrOffset, length);
+      const isSource = typeof primitive === "string" || typeof primitive === "object";
+      if (isSource) return from(primitive, encodingOrOffset, length);
     }
     if (value.length !== undefined) return fromArrayLike(value);
     if (value.type === "Buffer" && ArrayIsArray(value.data)) return fromArrayLike(value.data);
@@ -248,7 +250,8 @@
     },
     alloc(size, fill, encoding) {
       const buffer = new FastBuffer(checkedSize(size));
-      return fill !== undefined && fill !== 0 && size > 0 ? fillBuffer(buffer, fill, 0, lengthOf(buffer), encoding) : buffer;
+      const isFilled = fill !== undefined && fill !== 0 && size > 0;
+      return isFilled ? fillBuffer(buffer, fill, 0, lengthOf(buffer), encoding) : buffer;
     },
     allocUnsafe(size) {
       return new FastBuffer(checkedSize(size));
@@ -305,7 +308,8 @@
       if (bytes === undefined) throw wrongType("view", "an instance of TypedArray");
       const width = TypedArrayPrototypeGetByteLength(source) / (lengthOf(source) || 1);
       const start = MathMin((offset === undefined ? 0 : checkedSize(offset)) * width, lengthOf(bytes));
-      const end = length === undefined ? lengthOf(bytes) : MathMin(start + checkedSize(length) * width, lengthOf(bytes));
+      const count = length === undefined ? lengthOf(bytes) : checkedSize(length) * width;
+      const end = MathMin(start + count, lengthOf(bytes));
       return fromBytes(view(bytes, start, end));
     },
     poolSize: 8192,
@@ -392,7 +396,7 @@
       if (encoding === "utf16le") step = 2;
     } else if (!isBytes(value)) {
       needle = native.kindOf(value) === 0 ? undefined : prelude.bytesOf(value);
-      if (needle === undefined) throw wrongType("value", "one of type number or string or an instance of Buffer or Uint8Array");
+      if (needle === undefined) throw wrongType("value", "a number, a string or an instance of Buffer or Uint8Array");
     }
     const needleLength = lengthOf(needle);
     const start = searchStart(length, offset, needleLength, isForward);
@@ -511,13 +515,7 @@
       const data = [];
       if (length > 0) data.length = length;
       for (let i = 0; i < length; i++) {
-        ObjectDefineProperty(data, i, {
-          __proto__: null,
-          value: this[i],
-          writable: true,
-          enumerable: true,
-          configurable: true,
-        });
+        setOwn(data, i, this[i]);
       }
       return { type: "Buffer", data };
     },

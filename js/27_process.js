@@ -6,11 +6,9 @@
     ArrayIsArray,
     ErrorCtor,
     NumberCtor,
-    ObjectDefineProperty,
-    SymbolToStringTag,
     TypeErrorCtor,
   } = prelude.primordials;
-  const { defineMethods, native } = prelude;
+  const { defineMethods, native, setTag } = prelude;
 
   function unavailable(name) {
     throw new ErrorCtor(`process.${name} is not available in functions`);
@@ -152,12 +150,7 @@
       return [];
     },
   };
-  ObjectDefineProperty(process, SymbolToStringTag, {
-    __proto__: null,
-    value: "process",
-    writable: true,
-    configurable: true,
-  });
+  setTag(process, "process");
 
   prelude.globals.process = process;
 })
