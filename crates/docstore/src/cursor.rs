@@ -31,8 +31,6 @@ pub struct Cursor {
     /// The session, and the transaction's number if it was opened in one.
     pub owner: (Option<Vec<u8>>, Option<i64>),
     last_used: Instant,
-    /// What produces the results, for `currentOp` and errors.
-    pub tailable: bool,
 }
 
 impl Cursor {
@@ -45,7 +43,6 @@ impl Cursor {
             no_timeout: false,
             owner: (None, None),
             last_used: Instant::now(),
-            tailable: false,
         }
     }
 

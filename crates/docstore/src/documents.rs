@@ -168,11 +168,11 @@ fn duplicate(collection: &Collection, index: &Index, key: &[u8], document: Docum
 }
 
 /// Makes a client's document fit to be stored: `_id` first (made up if there is none), no `$` names at the top, zero
-/// timestamps filled in.
+/// timestamps filled in with `now` (an upsert gives none: it stores them as they are).
 ///
 /// Errors: `BadValue` (2) for sizes, `_id` of a forbidden type and `$` names; `DollarPrefixedFieldName` (52) inside
 /// `_id`.
-pub fn prepare_insert(document: &RawDocument, now: bson::Timestamp) -> CommandResult<Vec<u8>> {
+pub fn prepare_insert(document: &RawDocument, now: Option<bson::Timestamp>) -> CommandResult<Vec<u8>> {
     let raw = document.as_bytes();
     if raw.len() > DOCUMENT_BYTES_MAX {
         return Err(CommandError::bad_value(format!(
@@ -195,7 +195,7 @@ pub fn prepare_insert(document: &RawDocument, now: bson::Timestamp) -> CommandRe
             check_id(ValueRef::from(value))?;
         } else if name.starts_with('$') {
             return Err(CommandError::bad_value(format!("Document can't have $ prefixed field names: {name}")));
-        } else if matches!(value, RawBsonRef::Timestamp(bson::Timestamp { time: 0, increment: 0 })) {
+        } else if now.is_some() && matches!(value, RawBsonRef::Timestamp(bson::Timestamp { time: 0, increment: 0 })) {
             is_plain = false;
         }
     }
@@ -207,9 +207,9 @@ pub fn prepare_insert(document: &RawDocument, now: bson::Timestamp) -> CommandRe
     let mut whole = Document::new();
     whole.insert("_id", id);
     for (name, value) in decoded {
-        let value = match value {
-            Bson::Timestamp(bson::Timestamp { time: 0, increment: 0 }) => Bson::Timestamp(now),
-            other => other,
+        let value = match (value, now) {
+            (Bson::Timestamp(bson::Timestamp { time: 0, increment: 0 }), Some(now)) => Bson::Timestamp(now),
+            (other, _) => other,
         };
         whole.insert(name, value);
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bson::{Bson, Document, doc};
 
 use crate::bytes::{self, DOCUMENT_BYTES_MAX};
-use crate::catalog::{Catalog, Collection, Counters, Index, Namespace};
+use crate::catalog::{Collection, Counters, Index, Namespace};
 use crate::documents;
 use crate::error::{CommandError, CommandResult, Error};
 use crate::store::{Store, Writes};
@@ -104,7 +104,7 @@ pub fn restore(source: impl AsRef<Path>, directory: impl AsRef<Path>) -> Result<
     }
     let mut moved = Moved::default();
     for part in found {
-        moved.documents += part.restore(&store, &catalog)?;
+        moved.documents += part.restore(&store)?;
         moved.collections += 1;
     }
     store.storage().close().map_err(storage_error)?;
@@ -174,7 +174,7 @@ fn read_part(folder: &Path, database: &str, base: &str) -> Result<Part, Error> {
 }
 
 impl Part {
-    fn restore(&self, store: &Arc<Store>, _: &Catalog) -> Result<u64, Error> {
+    fn restore(&self, store: &Arc<Store>) -> Result<u64, Error> {
         let mut writes = Writes::auto(store);
         let is_view = self.options.contains_key("viewOn");
         writes
@@ -228,9 +228,8 @@ impl Part {
             let Some(collection) = writer.transaction().collection(&self.namespace) else {
                 return Err(CommandError::internal("the collection just made is gone"));
             };
-            let now = store.next_time();
             for document in batch {
-                let stored = documents::prepare_insert(bytes::to_raw(document)?, now)?;
+                let stored = documents::prepare_insert(bytes::to_raw(document)?, None)?;
                 documents::insert(writer, &collection, stored, true)?;
             }
             Ok(())

@@ -215,7 +215,7 @@ impl CollectionAccess for Access {
         let namespace = Namespace::new(database, collection)?;
         let raw = bytes::raw_from_document(&document)?;
         self.write(|writer| {
-            let stored = documents::prepare_insert(&raw, self.shared.store.next_time())?;
+            let stored = documents::prepare_insert(&raw, Some(self.shared.store.next_time()))?;
             let target = admin::ensure_collection(writer, &namespace)?;
             documents::insert(writer, &target, stored, self.bypass_validation).map(drop)
         })

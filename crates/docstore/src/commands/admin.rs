@@ -8,7 +8,6 @@ use super::{Call, Reply, count_reply, fields, single_batch};
 use crate::catalog::{Catalog, Collection, Index, Namespace};
 use crate::documents;
 use crate::error::{CommandError, CommandResult, code};
-use crate::plan::value_key;
 use crate::query::{Filter, QueryContext, ValueRef};
 use crate::store::Writer;
 
@@ -591,11 +590,6 @@ pub fn fsync(call: &mut Call<'_>) -> CommandResult<Reply> {
     Ok(doc! { "numFiles": 1 }.into())
 }
 
-/// Whether two `_id`s are the same to an index without collation; for batches that must not repeat one.
-pub fn same_id(left: &Bson, right: &Bson) -> bool {
-    value_key(left, None) == value_key(right, None)
-}
-
 /// Puts documents in the place of all of a collection's, which is made if missing; its options and indexes stay.
 pub fn replace_all(writer: &mut Writer<'_>, namespace: &Namespace, rows: &[Document]) -> CommandResult<()> {
     let (options, specifications) = match writer.transaction().collection(namespace) {
@@ -624,7 +618,7 @@ pub fn replace_all(writer: &mut Writer<'_>, namespace: &Namespace, rows: &[Docum
     let now = writer.transaction().store().next_time();
     for row in rows {
         let raw = crate::bytes::raw_from_document(row)?;
-        let stored = documents::prepare_insert(&raw, now)?;
+        let stored = documents::prepare_insert(&raw, Some(now))?;
         documents::insert(writer, &collection, stored, false)?;
     }
     Ok(())

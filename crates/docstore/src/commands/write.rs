@@ -73,14 +73,14 @@ pub fn insert(call: &mut Call<'_>) -> CommandResult<Reply> {
             batch.matched += 1;
             continue;
         }
-        let outcome = documents::prepare_insert(document, now).and_then(|stored| {
+        let outcome = documents::prepare_insert(document, Some(now)).and_then(|stored| {
             let mut stored = Some(stored);
             writes.statement(|writer| {
                 let collection = ensure_collection(writer, &namespace)?;
                 // Kept for another try only if this one is interrupted.
                 let attempt = match stored.take() {
                     Some(stored) => stored,
-                    None => documents::prepare_insert(document, now)?,
+                    None => documents::prepare_insert(document, Some(now))?,
                 };
                 documents::insert(writer, &collection, attempt, bypass)
             })
@@ -328,7 +328,7 @@ pub fn run_update(
     if outcome.matched == 0 && statement.upsert {
         let document = update.upsert(&filter)?;
         let raw = bytes::raw_from_document(&document)?;
-        let stored = documents::prepare_insert(&raw, writer.transaction().store().next_time())?;
+        let stored = documents::prepare_insert(&raw, None)?;
         let collection = ensure_collection(writer, namespace)?;
         let inserted = bytes::to_document(&stored)?;
         documents::insert(writer, &collection, stored, bypass)?;
@@ -752,7 +752,7 @@ pub fn bulk_write(call: &mut Call<'_>) -> CommandResult<Reply> {
                     let raw = bytes::raw_from_document(document)?;
                     writes
                         .statement(|writer| {
-                            let stored = documents::prepare_insert(&raw, now)?;
+                            let stored = documents::prepare_insert(&raw, Some(now))?;
                             let collection = ensure_collection(writer, &namespace)?;
                             documents::insert(writer, &collection, stored, bypass)
                         })

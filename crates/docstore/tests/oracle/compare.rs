@@ -31,13 +31,42 @@ pub fn same_document(expected: &Document, found: &Document, approximate: bool) -
         && expected.iter().zip(found).all(|((a, x), (b, y))| a == b && same(x, y, approximate))
 }
 
+/// The value as the recorder, a JavaScript program, saw it: its objects put fields named by array indexes first, in
+/// ascending order, wherever the server had them.
+pub fn as_recorded(value: &Bson) -> Bson {
+    match value {
+        Bson::Document(document) => {
+            let mut numbered: Vec<(u32, &str, &Bson)> = Vec::new();
+            let mut others = Vec::new();
+            for (name, value) in document {
+                match name.parse::<u32>() {
+                    Ok(number) if number < u32::MAX && number.to_string() == *name => numbered.push((number, name, value)),
+                    _ => others.push((name, value)),
+                }
+            }
+            numbered.sort_by_key(|(number, _, _)| *number);
+            let mut ordered = Document::new();
+            for (_, name, value) in numbered {
+                ordered.insert(name, as_recorded(value));
+            }
+            for (name, value) in others {
+                ordered.insert(name, as_recorded(value));
+            }
+            Bson::Document(ordered)
+        }
+        Bson::Array(items) => Bson::Array(items.iter().map(as_recorded).collect()),
+        other => other.clone(),
+    }
+}
+
 /// Same elements, in this order or any.
 pub fn same_list(expected: &[Bson], found: &[Bson], unordered: bool, approximate: bool) -> bool {
+    let found: Vec<Bson> = found.iter().map(as_recorded).collect();
     if expected.len() != found.len() {
         return false;
     }
     if !unordered {
-        return expected.iter().zip(found).all(|(a, b)| same(a, b, approximate));
+        return expected.iter().zip(&found).all(|(a, b)| same(a, b, approximate));
     }
     let mut left: Vec<&Bson> = found.iter().collect();
     expected.iter().all(|wanted| match left.iter().position(|found| same(wanted, found, approximate)) {

@@ -4,7 +4,7 @@ use bson::{Bson, Document, doc};
 use mongodb::error::ErrorKind;
 use mongodb::{Client, ClientSession, Database};
 
-use crate::compare::{same, same_list};
+use crate::compare::{as_recorded, same, same_list};
 use crate::{Tally, setting};
 
 /// Steps that must differ, and MongoDB's page that says so: seed, offset of the step.
@@ -187,7 +187,7 @@ fn compare_reply(expected: &Document, found: &Document, unordered: bool, approxi
                 same_list(wanted, got, unordered, approximate)
             }
             (Some(Bson::Array(wanted)), Some(Bson::Array(got))) if *name == "writeErrors" => same_write_errors(wanted, got),
-            (Some(wanted), Some(got)) => same(wanted, got, approximate),
+            (Some(wanted), Some(got)) => same(wanted, &as_recorded(got), approximate),
             _ => false,
         };
     }
