@@ -48,9 +48,57 @@ impl AddFields {
         Ok(Self { fields })
     }
 
+    /// Every path that is computed.
+    pub fn paths(&self) -> Vec<Vec<String>> {
+        let mut paths = Vec::new();
+        collect_paths(&self.fields, &mut Vec::new(), &mut paths);
+        paths
+    }
+
     /// The document with the fields computed from `row`.
     pub fn apply(&self, row: DocumentRef<'_>, document: Document) -> CommandResult<Document> {
         apply_fields(&self.fields, row, document)
+    }
+}
+
+fn collect_paths(fields: &Fields, before: &mut Vec<String>, paths: &mut Vec<Vec<String>>) {
+    for (name, addition) in fields {
+        before.push(name.clone());
+        match addition {
+            Addition::Computed(_) => paths.push(before.clone()),
+            Addition::Within(inner) => collect_paths(inner, before, paths),
+        }
+        before.pop();
+    }
+}
+
+/// Puts fields back to where they were: a field taken out of a document and set again takes its old place, as it does
+/// in MongoDB. `paths`: those that were set.
+pub(super) fn restore_places(places: DocumentRef<'_>, mut document: Document, paths: &[&[String]]) -> Document {
+    let mut ordered = Document::new();
+    for (name, place) in places.iter() {
+        if let Some(value) = document.remove(name) {
+            let inner: Vec<&[String]> = paths
+                .iter()
+                .filter_map(|path| path.split_first().filter(|(first, rest)| *first == name && !rest.is_empty()))
+                .map(|(_, rest)| rest)
+                .collect();
+            ordered.insert(name, if inner.is_empty() { value } else { restore_within(place, value, &inner) });
+        }
+    }
+    ordered.extend(document);
+    ordered
+}
+
+fn restore_within(place: ValueRef<'_>, value: Bson, paths: &[&[String]]) -> Bson {
+    match (place, value) {
+        (ValueRef::Document(place), Bson::Document(document)) => {
+            Bson::Document(restore_places(place, document, paths))
+        }
+        (ValueRef::Array(places), Bson::Array(items)) if places.len() == items.len() => Bson::Array(
+            places.iter().zip(items).map(|(place, item)| restore_within(place, item, paths)).collect(),
+        ),
+        (_, value) => value,
     }
 }
 

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use bson::{Bson, Document};
 
-use super::stage::{Place, Stage};
+use super::add_fields::restore_places;
+use super::expression::OPTIMIZING;
+use super::stage::lookup::Joiner;
+use super::stage::{Match, Place, Stage};
 use super::{CollectionAccess, Row, Rows};
 use crate::error::{CommandError, CommandResult};
 use crate::query::QueryContext;
@@ -100,6 +103,7 @@ impl Pipeline {
             return Err(CommandError::new(7_749_501, format!("Pipeline length must be no longer than {STAGES_MAX} stages.")));
         }
         let mut parsed = Vec::with_capacity(stages.len());
+        let mut optimizing = None;
         for stage in stages {
             let Bson::Document(stage) = stage else {
                 return Err(CommandError::type_mismatch(format!(
@@ -114,11 +118,41 @@ impl Pipeline {
                     "A pipeline stage specification object must contain exactly one field.",
                 ));
             };
-            Stage::parse(name, argument, options, context, depth, &mut parsed)?;
+            match Stage::parse(name, argument, options, context, depth, &mut parsed) {
+                // Constant parts are computed after all stages were read.
+                Err(error) if error.message.contains(OPTIMIZING) => drop(optimizing.get_or_insert(error)),
+                result => result?,
+            }
         }
-        let pipeline = Self { stages: parsed, context: context.clone(), options: options.clone() };
+        let mut pipeline = Self { stages: parsed, context: context.clone(), options: options.clone() };
         pipeline.check(place)?;
+        if let Some(error) = optimizing {
+            return Err(error);
+        }
+        if place != Place::Update {
+            pipeline.rearrange();
+        }
         Ok(pipeline)
+    }
+
+    /// Brings stages into the order in which MongoDB runs them: a `$match` goes before stages that do not change what it
+    /// looks at, and of two `$sort`s in a row the last one counts. It shows where an earlier stage would have failed.
+    fn rearrange(&mut self) {
+        let mut position = 1;
+        while position < self.stages.len() {
+            let (before, stage) = (&self.stages[position - 1], &self.stages[position]);
+            match (before, stage) {
+                (Stage::Sort(_), Stage::Sort(_)) => {
+                    self.stages.remove(position - 1);
+                    position = position.saturating_sub(1).max(1);
+                }
+                (before, Stage::Match(filter)) if !matches!(before, Stage::Match(_)) && independent(before, filter) => {
+                    self.stages.swap(position - 1, position);
+                    position = position.saturating_sub(1).max(1);
+                }
+                _ => position += 1,
+            }
+        }
     }
 
     fn check(&self, place: Place) -> CommandResult<()> {
@@ -228,21 +262,75 @@ impl Pipeline {
     }
 }
 
+/// Does the filter match the same rows before the stage as after it?
+fn independent(stage: &Stage, filter: &Match) -> bool {
+    let (Some(changed), Some(paths)) = (stage.changed_paths(), filter.paths()) else { return false };
+    let apart = |changed: &[String], path: &str| {
+        // Neither may lead through the other.
+        !changed.iter().map(String::as_str).zip(path.split('.')).all(|(left, right)| left == right)
+    };
+    paths.iter().all(|path| changed.iter().all(|changed| apart(changed, path)))
+}
+
 /// Chains the stages, those together that do better so.
 pub(super) fn run_stages(stages: Vec<Stage>, source: Rows, run: &Arc<Run>) -> CommandResult<Rows> {
     let mut rows = source;
     let mut stages = stages.into_iter().peekable();
     while let Some(stage) = stages.next() {
-        rows = match (stage, stages.peek()) {
-            (Stage::Sort(sort), Some(Stage::Limit(limit))) => {
-                let limit = usize::try_from(*limit).unwrap_or(usize::MAX);
-                stages.next();
-                sort.apply(rows, Some(limit), run)?
+        rows = match stage {
+            Stage::Sort(sort) => match stages.next_if(|next| matches!(next, Stage::Limit(_))) {
+                Some(Stage::Limit(limit)) => sort.apply(rows, Some(usize::try_from(limit).unwrap_or(usize::MAX)), run)?,
+                _ => sort.apply(rows, None, run)?,
+            },
+            stage if stage.is_exclusion() => {
+                let mut chain = vec![stage];
+                while let Some(next) =
+                    stages.next_if(|next| next.is_exclusion() || matches!(next, Stage::AddFields { .. }))
+                {
+                    chain.push(next);
+                }
+                let joined = stages.next_if(|next| matches!(next, Stage::Lookup(_)));
+                match joined {
+                    Some(Stage::Lookup(lookup)) => {
+                        let joiner = Joiner::new(lookup.clone(), run);
+                        Box::new(rows.map(move |row| {
+                            let places = row?;
+                            let row = joiner.join(apply_in_turn(&chain, places.clone())?)?;
+                            Ok(restored(&places, row, &[lookup.joined_path()]))
+                        }))
+                    }
+                    _ => Box::new(rows.map(move |row| apply_in_turn(&chain, row?))),
+                }
             }
-            (stage, _) => stage.apply(rows, run)?,
+            stage => stage.apply(rows, run)?,
         };
     }
     Ok(rows)
+}
+
+fn restored(places: &Row, row: Row, paths: &[&[String]]) -> Row {
+    Row::Owned(restore_places(places.as_ref(), row.into_document(), paths))
+}
+
+/// Stages that look at one row at a time, over one row. A field taken out and set again keeps its place.
+fn apply_in_turn(stages: &[Stage], row: Row) -> CommandResult<Row> {
+    let mut row = row;
+    let mut places: Option<Row> = None;
+    for stage in stages {
+        let before = row;
+        row = stage.apply_one(before.clone())?;
+        match stage {
+            Stage::AddFields { fields, .. } => {
+                if let Some(places) = &places {
+                    let paths = fields.paths();
+                    row = restored(places, row, &paths.iter().map(Vec::as_slice).collect::<Vec<_>>());
+                }
+            }
+            stage if stage.is_exclusion() => drop(places.get_or_insert(before)),
+            _ => places = None,
+        }
+    }
+    Ok(row)
 }
 
 /// Rows of documents at hand.
@@ -292,10 +380,6 @@ impl UpdatePipeline {
 
     /// The updated document. `_id` is the caller's to check.
     pub fn apply(&self, document: &Document) -> CommandResult<Document> {
-        let mut row = Row::Owned(document.clone());
-        for stage in &self.stages {
-            row = stage.apply_one(row)?;
-        }
-        Ok(row.into_document())
+        Ok(apply_in_turn(&self.stages, Row::Owned(document.clone()))?.into_document())
     }
 }

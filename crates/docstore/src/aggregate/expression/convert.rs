@@ -233,12 +233,7 @@ pub(super) fn to_object_id(values: &[Value], _: &Scope<'_>) -> CommandResult<Val
 }
 
 pub(super) fn to_string(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> {
-    match &values[0] {
-        Some(value @ Bson::Binary(_)) => {
-            convert_value(value, Target::String, Options { format: Some(Format::Auto), ..PLAIN }).map(Some)
-        }
-        _ => short(values, Target::String),
-    }
+    short(values, Target::String)
 }
 
 pub(super) fn to_uuid(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> {

@@ -111,7 +111,7 @@ pub(super) fn format_date(millis: i64, format: &str, zone: &Zone) -> CommandResu
             Some('b') => MONTHS[(parts.month - 1) as usize][..3].to_owned(),
             Some('B') => MONTHS[(parts.month - 1) as usize].to_owned(),
             Some('z') => format!("{sign}{:02}{:02}", offset.abs() / 60, offset.abs() % 60),
-            Some('Z') => format!("{sign}{}", offset.abs()),
+            Some('Z') => offset.to_string(),
             Some('%') => "%".to_owned(),
             // `check_format` came before.
             Some(other) => other.to_string(),

@@ -46,6 +46,9 @@ pub(super) use parse::{check_bindable_name, split_path};
 /// A computed value; `None` is missing.
 pub(super) type Value = Option<Bson>;
 
+/// What the message of a constant part's error begins with. Such an error comes after those of reading the rest.
+pub(super) const OPTIMIZING: &str = "Failed to optimize pipeline :: caused by :: ";
+
 /// A parsed expression.
 #[derive(Debug, Clone)]
 pub struct Expression {
@@ -73,7 +76,7 @@ impl Expression {
 
     fn optimized(node: Node, context: &QueryContext) -> CommandResult<Self> {
         let collation = context.collation.clone();
-        let node = node.optimize(collation.as_deref())?;
+        let node = if context.defers_constants { node } else { node.optimize(collation.as_deref())? };
         Ok(Self { node, collation })
     }
 
@@ -305,13 +308,7 @@ impl Node {
                 this_slot,
                 body: boxed(body)?,
             },
-            Self::Switch { branches, default } => Self::Switch {
-                branches: branches
-                    .into_iter()
-                    .map(|(case, then)| Ok((case.optimize(collation)?, then.optimize(collation)?)))
-                    .collect::<CommandResult<_>>()?,
-                default: default.map(boxed).transpose()?,
-            },
+            Self::Switch { branches, default } => optimize_switch(branches, default, collation)?,
             Self::Zip { inputs, longest, defaults } => {
                 Self::Zip { inputs: all(inputs)?, longest, defaults: all(defaults)? }
             }
@@ -332,6 +329,33 @@ impl Node {
         let empty = Document::new();
         let root = DocumentRef::Owned(&empty);
         Ok(Self::Constant(self.evaluate(&Scope { root, current: root, frame: None, collation })?))
+    }
+}
+
+/// Branches whose case is constantly false go away, and those after one that is constantly true, which becomes the
+/// default. What goes away is not looked at.
+fn optimize_switch(
+    branches: Vec<(Node, Node)>,
+    default: Option<Box<Node>>,
+    collation: Option<&Collation>,
+) -> CommandResult<Node> {
+    let mut kept = Vec::with_capacity(branches.len());
+    let mut otherwise = default;
+    for (case, then) in branches {
+        match case.optimize(collation)? {
+            Node::Constant(value) => {
+                if value.as_ref().is_some_and(|value| ValueRef::from(value).is_truthy()) {
+                    otherwise = Some(Box::new(then));
+                    break;
+                }
+            }
+            case => kept.push((case, then.optimize(collation)?)),
+        }
+    }
+    let default = otherwise.map(|node| node.optimize(collation).map(Box::new)).transpose()?;
+    match default {
+        Some(default) if kept.is_empty() => Ok(*default),
+        default => Ok(Node::Switch { branches: kept, default }),
     }
 }
 

@@ -7,11 +7,21 @@ use crate::error::{CommandError, CommandResult};
 
 pub(super) fn merge_objects(nodes: &[Node], scope: &Scope<'_>) -> CommandResult<Value> {
     let mut merged = Document::new();
+    let mut take = |value: Value| match value {
+        Some(Bson::Document(document)) => {
+            merge_into(&mut merged, document);
+            Ok(())
+        }
+        value if is_nullish(&value) => Ok(()),
+        value => Err(not_an_object(&value)),
+    };
     for node in nodes {
         match node.evaluate(scope)? {
-            Some(Bson::Document(document)) => merge_into(&mut merged, document),
-            value if is_nullish(&value) => {}
-            value => return Err(not_an_object(&value)),
+            // The only argument may be the list of objects.
+            Some(Bson::Array(items)) if nodes.len() == 1 => {
+                items.into_iter().try_for_each(|item| take(Some(item)))?;
+            }
+            value => take(value)?,
         }
     }
     some(merged)

@@ -54,6 +54,8 @@ pub(super) enum Folding {
     Associative,
     /// Also all constant arguments among themselves, wherever they stand; they go last.
     Commutative,
+    /// As [`Folding::Commutative`], unless there is one argument only, which may be a list.
+    Gathering,
     /// Nothing: the value changes from call to call.
     Never,
 }
@@ -90,7 +92,8 @@ impl Operator {
         }
         let arguments = match self.folding {
             Folding::Associative => self.fold_neighbours(self.flatten(arguments), collation)?,
-            Folding::Commutative => {
+            Folding::Gathering if arguments.len() < 2 => arguments,
+            Folding::Commutative | Folding::Gathering => {
                 let (constants, mut others): (Vec<_>, Vec<_>) =
                     self.flatten(arguments).into_iter().partition(Node::is_constant);
                 others.extend(self.fold_group(constants, collation)?);
@@ -106,7 +109,11 @@ impl Operator {
         let mut flat = Vec::with_capacity(arguments.len());
         for argument in arguments {
             match argument {
-                Node::Call { operator, arguments } if std::ptr::eq(operator, self) => flat.extend(arguments),
+                Node::Call { operator, arguments }
+                    if std::ptr::eq(operator, self) && (self.folding != Folding::Gathering || arguments.len() > 1) =>
+                {
+                    flat.extend(arguments);
+                }
                 other => flat.push(other),
             }
         }
@@ -165,6 +172,11 @@ const fn between(
     function: fn(&[Value], &Scope<'_>) -> CommandResult<Value>,
 ) -> Operator {
     row(name, Arguments::Count { least, most }, Function::Strict(function), Folding::Whole)
+}
+
+/// Any number of arguments, in any order; a single one may be the list of them.
+const fn gathering(name: &'static str, function: fn(&[Value], &Scope<'_>) -> CommandResult<Value>) -> Operator {
+    row(name, Arguments::Count { least: 0, most: MANY }, Function::Strict(function), Folding::Gathering)
 }
 
 const fn lazy(
@@ -397,11 +409,11 @@ static OPERATORS: &[Operator] = &[
     strict("$type", 1, convert::type_of),
     // Accumulators over an array or over their arguments
     between("$avg", 0, MANY, accumulate::avg),
-    between("$max", 0, MANY, accumulate::max),
-    between("$min", 0, MANY, accumulate::min),
+    gathering("$max", accumulate::max),
+    gathering("$min", accumulate::min),
     between("$stdDevPop", 0, MANY, accumulate::std_dev_pop),
     between("$stdDevSamp", 0, MANY, accumulate::std_dev_samp),
-    between("$sum", 0, MANY, accumulate::sum),
+    gathering("$sum", accumulate::sum),
     named("$median", &[("input", true), ("method", true)], accumulate::median),
     named("$percentile", &[("input", true), ("p", true), ("method", true)], accumulate::percentile),
     // Chance

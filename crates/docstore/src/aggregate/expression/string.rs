@@ -38,7 +38,10 @@ fn timestamp_text(time: u32, increment: u32) -> String {
     format!("{month} {:2} {:02}:{:02}:{:02}:{increment:x}", parts.day, parts.hour, parts.minute, parts.second)
 }
 
-/// A double as `%.16g` prints it.
+/// Significant digits of a double in a string. Few, but MongoDB's.
+const DOUBLE_DIGITS: i32 = 6;
+
+/// A double as `%g` prints it.
 pub(super) fn double_text(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_owned();
@@ -49,14 +52,15 @@ pub(super) fn double_text(number: f64) -> String {
     if number == 0.0 {
         return if number.is_sign_negative() { "-0" } else { "0" }.to_owned();
     }
-    let scientific = format!("{number:.15e}");
+    let places = |count: i32| count.max(0) as usize;
+    let scientific = format!("{number:.*e}", places(DOUBLE_DIGITS - 1));
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let trim = |text: &str| {
         if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text.to_owned() }
     };
-    if (-4..16).contains(&exponent) {
-        trim(&format!("{number:.*}", (15 - exponent).max(0) as usize))
+    if (-4..DOUBLE_DIGITS).contains(&exponent) {
+        trim(&format!("{number:.*}", places(DOUBLE_DIGITS - 1 - exponent)))
     } else {
         let sign = if exponent < 0 { '-' } else { '+' };
         format!("{}e{sign}{:02}", trim(mantissa), exponent.abs())

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bson::Bson;
+use bson::{Bson, doc};
 use parking_lot::Mutex;
 
-use super::lookup::{HashedCollection, filter_of};
+use super::lookup::HashedCollection;
 use super::{namespace, object, path_argument, row_bytes};
 use crate::aggregate::add_fields::{set_at, values_at};
 use crate::aggregate::expression::Expression;
@@ -94,6 +94,11 @@ impl GraphLookup {
         })
     }
 
+    /// Where the documents found go.
+    pub fn joined_path(&self) -> &[String] {
+        &self.target
+    }
+
     /// Database and collection searched.
     pub fn source(&self) -> (String, String) {
         self.from.clone()
@@ -169,7 +174,8 @@ impl Walker {
 
     fn matching(&self, values: &[Bson]) -> CommandResult<Vec<Row>> {
         let stage = &self.stage;
-        let filter = filter_of(&stage.connect_to, values);
+        // Regular expressions among the values search by their pattern, as MongoDB's query does.
+        let filter = doc! { stage.connect_to.as_str(): { "$in": values.to_vec() } };
         let mut search = self.search.lock();
         if matches!(*search, Search::NotDecided) {
             let (database, collection) = (&stage.from.0, &stage.from.1);

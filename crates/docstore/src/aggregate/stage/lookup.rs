@@ -119,6 +119,11 @@ impl Lookup {
         Ok(Self { from, target, fields, variables, stages, pipeline, context: context.clone(), options, depth })
     }
 
+    /// Where the joined documents go.
+    pub fn joined_path(&self) -> &[String] {
+        &self.target
+    }
+
     pub fn sources(&self, found: &mut Vec<(String, String)>) {
         found.extend(self.from.clone());
         found.extend(self.pipeline.sources());
@@ -139,7 +144,7 @@ impl Lookup {
 }
 
 /// What equal fields mean: the row's values at one path, any of them equal to a value at the other.
-pub(super) fn equality(row: &Row, local: &[String], foreign: &str) -> (Vec<Bson>, Document) {
+fn equality(row: &Row, local: &[String], foreign: &str) -> (Vec<Bson>, Document) {
     let mut values = values_at(row.as_ref(), local);
     if values.is_empty() {
         // What is missing joins with null.
@@ -149,7 +154,7 @@ pub(super) fn equality(row: &Row, local: &[String], foreign: &str) -> (Vec<Bson>
     (values, filter)
 }
 
-pub(super) fn filter_of(foreign: &str, values: &[Bson]) -> Document {
+fn filter_of(foreign: &str, values: &[Bson]) -> Document {
     match values {
         [value] => doc! { foreign: { "$eq": value.clone() } },
         values if values.iter().any(|value| matches!(value, Bson::RegularExpression(_) | Bson::Undefined)) => {
@@ -201,8 +206,9 @@ impl HashedCollection {
     /// The documents the filter matches, which asks for one of the values at the path.
     pub fn find(&self, values: &[Bson], filter: &Document, run: &Run) -> CommandResult<Vec<Row>> {
         let filter = Filter::parse(filter, &run.context)?;
-        // Arrays are found by their elements too; that is rare, and every document is looked at.
-        let candidates: Vec<usize> = if values.iter().any(|value| matches!(value, Bson::Array(_))) {
+        // Arrays are found by their elements too, patterns in strings; that is rare, and every document is looked at.
+        let wide = |value: &Bson| matches!(value, Bson::Array(_) | Bson::RegularExpression(_));
+        let candidates: Vec<usize> = if values.iter().any(wide) {
             (0..self.rows.len()).collect()
         } else {
             let mut candidates = self.without_key.clone();
@@ -239,7 +245,8 @@ enum Search {
     Hashed(HashedCollection),
 }
 
-struct Joiner {
+/// Joins rows one by one.
+pub(in crate::aggregate) struct Joiner {
     lookup: Arc<Lookup>,
     run: Arc<Run>,
     search: Mutex<Search>,
@@ -248,7 +255,11 @@ struct Joiner {
 }
 
 impl Joiner {
-    fn join(&self, row: Row) -> CommandResult<Row> {
+    pub fn new(lookup: Arc<Lookup>, run: &Arc<Run>) -> Self {
+        Self { lookup, run: run.clone(), search: Mutex::new(Search::NotDecided), cached: Mutex::new(None) }
+    }
+
+    pub fn join(&self, row: Row) -> CommandResult<Row> {
         let joined = self.joined(&row)?;
         let mut document = row.into_document();
         set_at(&mut document, &self.lookup.target, Some(Bson::Array(joined)));
@@ -316,7 +327,6 @@ impl Joiner {
 }
 
 pub(super) fn apply(lookup: Arc<Lookup>, rows: Rows, run: &Arc<Run>) -> Rows {
-    let joiner =
-        Joiner { lookup, run: run.clone(), search: Mutex::new(Search::NotDecided), cached: Mutex::new(None) };
+    let joiner = Joiner::new(lookup, run);
     Box::new(rows.map(move |row| joiner.join(row?)))
 }

@@ -7,7 +7,7 @@ mod fill;
 mod geo_near;
 mod graph_lookup;
 mod group;
-mod lookup;
+pub(super) mod lookup;
 mod redact;
 mod sort;
 mod spill;
@@ -51,6 +51,12 @@ pub(in crate::aggregate) struct Match {
 }
 
 impl Match {
+    /// The paths the filter looks at; `None` where they cannot be told, e.g. with `$expr`.
+    pub fn paths(&self) -> Option<Vec<String>> {
+        let mut paths = Vec::new();
+        filter_paths(&self.document, &mut paths).then_some(paths)
+    }
+
     /// The filter as it was written.
     pub fn document(&self) -> &Document {
         &self.document
@@ -61,7 +67,8 @@ impl Match {
 #[derive(Debug, Clone)]
 pub(in crate::aggregate) enum Stage {
     Match(Match),
-    Project { projection: Arc<Projection>, name: &'static str },
+    /// `excluded`: the paths taken out, when that is all it does.
+    Project { projection: Arc<Projection>, excluded: Option<Arc<[Vec<String>]>>, name: &'static str },
     AddFields { fields: Arc<AddFields>, name: &'static str },
     ReplaceRoot { root: Arc<Expression>, name: &'static str },
     Redact(Arc<Expression>),
@@ -110,6 +117,19 @@ const KNOWN_ELSEWHERE: &[&str] = &[
     "$listClusterCatalog",
     "$listMqlEntities",
 ];
+
+fn filter_paths(filter: &Document, paths: &mut Vec<String>) -> bool {
+    filter.iter().all(|(name, value)| match (name.as_str(), value) {
+        ("$and" | "$or" | "$nor", Bson::Array(items)) => {
+            items.iter().all(|item| item.as_document().is_some_and(|item| filter_paths(item, paths)))
+        }
+        (operator, _) if operator.starts_with('$') => operator == "$comment",
+        _ => {
+            paths.push(name.clone());
+            true
+        }
+    })
+}
 
 fn wrong_object(code: i32, name: &str, found: &Bson) -> CommandError {
     CommandError::new(
@@ -166,9 +186,13 @@ impl Stage {
             "$project" => {
                 let document = object(15969, name, argument)?;
                 let projection = Projection::parse(document, ProjectionPolicy::Aggregate, context).map_err(invalid)?;
-                Self::Project { projection: Arc::new(projection), name: "$project" }
+                Self::Project { projection: Arc::new(projection), excluded: excluded_paths(document), name: "$project" }
             }
-            "$unset" => Self::Project { projection: Arc::new(unset(argument, context)?), name: "$unset" },
+            "$unset" => {
+                let document = unset(argument)?;
+                let projection = Projection::parse(&document, ProjectionPolicy::Aggregate, context).map_err(invalid)?;
+                Self::Project { projection: Arc::new(projection), excluded: excluded_paths(&document), name: "$unset" }
+            }
             "$addFields" | "$set" => {
                 let document = object(40272, name, argument)?;
                 let fields = AddFields::parse(document, context).map_err(invalid)?;
@@ -363,6 +387,25 @@ impl Stage {
         }
     }
 
+    /// The paths at which rows leave the stage changed, if it lets every row through at most several times and changes
+    /// nothing else; `$match` may then go before it.
+    pub fn changed_paths(&self) -> Option<Vec<Vec<String>>> {
+        match self {
+            Self::Sort(_) => Some(Vec::new()),
+            Self::AddFields { fields, .. } => Some(fields.paths()),
+            Self::Project { excluded: Some(excluded), .. } => Some(excluded.to_vec()),
+            Self::Lookup(lookup) => Some(vec![lookup.joined_path().to_vec()]),
+            Self::GraphLookup(lookup) => Some(vec![lookup.joined_path().to_vec()]),
+            Self::Unwind(unwind) => Some(unwind.changed_paths()),
+            _ => None,
+        }
+    }
+
+    /// Does nothing but take fields out?
+    pub fn is_exclusion(&self) -> bool {
+        matches!(self, Self::Project { excluded: Some(_), .. })
+    }
+
     /// The rows the stage makes of these.
     pub fn apply(self, rows: Rows, run: &Arc<Run>) -> CommandResult<Rows> {
         let database = || run.options.database.clone();
@@ -468,7 +511,8 @@ fn without_collation(context: &QueryContext) -> QueryContext {
     QueryContext { collation: None, ..context.clone() }
 }
 
-fn unset(argument: &Bson, context: &QueryContext) -> CommandResult<Projection> {
+/// `$unset` as the `$project` it is.
+fn unset(argument: &Bson) -> CommandResult<Document> {
     let wrong = || CommandError::new(31002, "$unset specification must be a string or an array containing only string values");
     let paths = match argument {
         Bson::String(path) => vec![path.as_str()],
@@ -486,8 +530,20 @@ fn unset(argument: &Bson, context: &QueryContext) -> CommandResult<Projection> {
             return Err(CommandError::new(31250, format!("Invalid $unset :: caused by :: Path collision at {path}")));
         }
     }
-    Projection::parse(&specification, ProjectionPolicy::Aggregate, context)
-        .map_err(|error| error.with_prefix("Invalid $unset :: caused by :: "))
+    Ok(specification)
+}
+
+/// The paths, if the projection is a plain list of what to take out.
+fn excluded_paths(specification: &Document) -> Option<Arc<[Vec<String>]>> {
+    specification
+        .iter()
+        .map(|(path, value)| match ValueRef::from(value) {
+            ValueRef::Boolean(false) => split_path(path).ok(),
+            number if number.is_number() && !number.is_truthy() => split_path(path).ok(),
+            _ => None,
+        })
+        .collect::<Option<Vec<_>>>()
+        .map(Arc::from)
 }
 
 fn count_field(argument: &Bson) -> CommandResult<String> {

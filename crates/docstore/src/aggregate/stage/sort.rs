@@ -11,7 +11,7 @@ use super::spill::{Reader, Writer};
 use crate::aggregate::pipeline::{Run, deferred};
 use crate::aggregate::{Row, Rows};
 use crate::error::{CommandError, CommandResult, code};
-use crate::query::value::ValueRef;
+use crate::query::value::{ValueRef, order_key};
 use crate::query::{QueryContext, SortSpec};
 
 /// A parsed order.
@@ -87,6 +87,22 @@ impl Ord for Keyed {
     }
 }
 
+/// The row's key. By `_id` alone whole values are compared: an `_id` in a collection is no array, so that MongoDB does
+/// not look for elements in it, nor where a `$group` made it one.
+fn key_of(order: &SortSpec, row: &Row, run: &Run) -> CommandResult<Vec<u8>> {
+    if let [(path, ascending)] = order.parts.as_slice()
+        && path == "_id"
+    {
+        let value = row.as_ref().get("_id").unwrap_or(ValueRef::Null);
+        let mut key = order_key(value, run.context.collation());
+        if !ascending {
+            key.iter_mut().for_each(|byte| *byte = !*byte);
+        }
+        return Ok(key);
+    }
+    order.key_bytes(row.as_ref())
+}
+
 /// The rows in this order.
 pub(super) fn sorted(rows: Rows, order: &SortSpec, limit: Option<usize>, run: &Run) -> CommandResult<Rows> {
     match limit {
@@ -110,7 +126,7 @@ fn best(rows: Rows, order: &SortSpec, limit: usize, run: &Run) -> CommandResult<
     let mut bytes = 0;
     for (number, row) in rows.enumerate() {
         let row = row?;
-        let keyed = Keyed { key: order.key_bytes(row.as_ref())?, number, row };
+        let keyed = Keyed { key: key_of(order, &row, run)?, number, row };
         if heap.len() == limit {
             // The greatest of the kept is on top.
             if heap.peek().is_none_or(|greatest| *greatest <= keyed) {
@@ -135,7 +151,7 @@ fn all(rows: Rows, order: &SortSpec, run: &Run) -> CommandResult<Rows> {
     let mut bytes = 0;
     for (number, row) in rows.enumerate() {
         let row = row?;
-        let key = order.key_bytes(row.as_ref())?;
+        let key = key_of(order, &row, run)?;
         bytes += row_bytes(&row) + key.len() + size_of::<Keyed>();
         chunk.push(Keyed { key, number, row });
         if bytes > run.options.bytes_max {

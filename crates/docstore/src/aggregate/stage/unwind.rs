@@ -80,6 +80,11 @@ impl Unwind {
         Ok(unwind)
     }
 
+    /// The paths a row leaves changed at.
+    pub fn changed_paths(&self) -> Vec<Vec<String>> {
+        self.index.iter().chain([&self.path]).cloned().collect()
+    }
+
     fn rows(&self, row: Row) -> Vec<Row> {
         let with = |row: &Row, value: Option<Option<Bson>>, index: Bson| {
             let mut document = row.as_ref().to_document();
