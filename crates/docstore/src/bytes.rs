@@ -52,7 +52,10 @@ fn take_string(bytes: &mut &[u8]) -> CommandResult<()> {
 /// Returns the number of bytes the document takes.
 fn check_document(bytes: &[u8], depth: usize) -> CommandResult<usize> {
     if depth > DEPTH_MAX {
-        return Err(CommandError::new(code::OVERFLOW, format!("BSONObj exceeded maximum nested object depth: {DEPTH_MAX}")));
+        return Err(CommandError::new(
+            code::OVERFLOW,
+            format!("BSONObj exceeded maximum nested object depth: {DEPTH_MAX}"),
+        ));
     }
     let mut rest = bytes;
     let length = take_length(&mut rest)?;

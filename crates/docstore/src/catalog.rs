@@ -304,7 +304,9 @@ impl Collection {
         let indexes: Vec<Bson> = self
             .indexes
             .iter()
-            .map(|index| Bson::Document(doc! { "id": i64::from(index.id), "specification": index.specification.clone() }))
+            .map(|index| {
+                Bson::Document(doc! { "id": i64::from(index.id), "specification": index.specification.clone() })
+            })
             .collect();
         doc! {
             "id": i64::from(self.id),
@@ -324,7 +326,9 @@ impl Collection {
         };
         let namespace = Namespace { database: text("database")?, collection: text("collection")? };
         let uuid = match stored.get("uuid") {
-            Some(Bson::Binary(uuid)) => <[u8; 16]>::try_from(uuid.bytes.as_slice()).map_err(|_| "a uuid of another length")?,
+            Some(Bson::Binary(uuid)) => {
+                <[u8; 16]>::try_from(uuid.bytes.as_slice()).map_err(|_| "a uuid of another length")?
+            }
             _ => return Err("no uuid".to_owned()),
         };
         let options = stored.get_document("options").map_err(|error| error.to_string())?.clone();

@@ -36,14 +36,7 @@ pub struct Cursor {
 impl Cursor {
     /// A cursor over results.
     pub fn new(namespace: String, results: Results) -> Self {
-        Self {
-            namespace,
-            results,
-            waiting: None,
-            no_timeout: false,
-            owner: (None, None),
-            last_used: Instant::now(),
-        }
+        Self { namespace, results, waiting: None, no_timeout: false, owner: (None, None), last_used: Instant::now() }
     }
 
     /// The next results: at most so many, and about 16 MB. The flag: are there more?
@@ -77,7 +70,9 @@ pub struct Cursors {
 enum Slot {
     Idle(Cursor),
     /// A command is using it. Killed meanwhile if the flag is set.
-    Busy { killed: bool },
+    Busy {
+        killed: bool,
+    },
 }
 
 impl Cursors {

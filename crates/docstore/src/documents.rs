@@ -282,7 +282,8 @@ fn validate(collection: &Collection, document: &RawDocument, old: Option<&RawDoc
         "failingDocumentId": id,
         "details": { "operatorName": "validator", "specifiedAs": validator.source.clone() },
     };
-    Err(CommandError::new(code::DOCUMENT_VALIDATION_FAILURE, "Document failed validation").with_field("errInfo", details))
+    Err(CommandError::new(code::DOCUMENT_VALIDATION_FAILURE, "Document failed validation")
+        .with_field("errInfo", details))
 }
 
 /// Inserts a document that [`prepare_insert`] made. Returns its record id.
@@ -320,8 +321,7 @@ fn trim_capped(writer: &mut Writer<'_>, collection: &Arc<Collection>) -> Command
     let Some(capped) = collection.capped else { return Ok(()) };
     loop {
         let (documents, bytes) = writer.transaction().counts(collection);
-        let is_over =
-            bytes > capped.bytes_max || (capped.documents_max > 0 && documents > capped.documents_max);
+        let is_over = bytes > capped.bytes_max || (capped.documents_max > 0 && documents > capped.documents_max);
         if !is_over || documents <= 1 {
             return Ok(());
         }
@@ -381,12 +381,7 @@ fn remove_entry(writer: &mut Writer<'_>, index: &Index, key: &[u8], record: u64)
 }
 
 /// Removes a document.
-pub fn remove(
-    writer: &mut Writer<'_>,
-    collection: &Arc<Collection>,
-    record: u64,
-    stored: &[u8],
-) -> CommandResult<()> {
+pub fn remove(writer: &mut Writer<'_>, collection: &Arc<Collection>, record: u64, stored: &[u8]) -> CommandResult<()> {
     writer.touch(collection)?;
     let document = bytes::to_raw(stored)?;
     for index in &collection.indexes {
@@ -433,8 +428,10 @@ pub fn expected_entries(index: &Index, document: &RawDocument, record: u64) -> C
     let (entries, _) = entries(index, document.into())?;
     Ok(entries
         .iter()
-        .map(|entry| {
-            if index.is_unique() { unique_key(index, &entry.key) } else { shared_key(index, &entry.key, record) }
-        })
+        .map(
+            |entry| {
+                if index.is_unique() { unique_key(index, &entry.key) } else { shared_key(index, &entry.key, record) }
+            },
+        )
         .collect())
 }

@@ -37,8 +37,17 @@ fn storage_error(error: CommandError) -> Error {
 
 /// A collection's name as a file name: what a path cannot hold is escaped by percent and hexadecimal digits.
 fn file_name(collection: &str) -> String {
-    const ESCAPED: &percent_encoding::AsciiSet =
-        &percent_encoding::CONTROLS.add(b'/').add(b'\\').add(b'%').add(b':').add(b'*').add(b'?').add(b'"').add(b'<').add(b'>').add(b'|');
+    const ESCAPED: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
+        .add(b'/')
+        .add(b'\\')
+        .add(b'%')
+        .add(b':')
+        .add(b'*')
+        .add(b'?')
+        .add(b'"')
+        .add(b'<')
+        .add(b'>')
+        .add(b'|');
     percent_encoding::utf8_percent_encode(collection, ESCAPED).to_string()
 }
 
@@ -150,8 +159,7 @@ fn read_part(folder: &Path, database: &str, base: &str) -> Result<Part, Error> {
     let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
     let metadata = match fs::read(&path) {
         Ok(text) => {
-            let json: serde_json::Value =
-                serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+            let json: serde_json::Value = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
             match Bson::try_from(json) {
                 Ok(Bson::Document(metadata)) => metadata,
                 Ok(_) => return Err(damaged("no document".to_owned())),
@@ -184,7 +192,9 @@ impl Part {
                     let collation = self.options.get_document("collation").ok();
                     let id = Index::id_specification(collation);
                     indexes.push(Arc::new(Index::build(writer.next_index_id(), id, Arc::default())?));
-                    for specification in self.indexes.iter().filter(|index| !index.get_str("name").is_ok_and(|name| name == "_id_")) {
+                    for specification in
+                        self.indexes.iter().filter(|index| !index.get_str("name").is_ok_and(|name| name == "_id_"))
+                    {
                         let index = Index::build(writer.next_index_id(), specification.clone(), Arc::default())?;
                         indexes.push(Arc::new(index));
                     }

@@ -140,13 +140,7 @@ pub type CommandResult<T> = Result<T, CommandError>;
 impl CommandError {
     /// An error with this code; the name follows from it.
     pub fn new(code: i32, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            code_name: code::name(code),
-            message: message.into(),
-            labels: Vec::new(),
-            extra: Document::new(),
-        }
+        Self { code, code_name: code::name(code), message: message.into(), labels: Vec::new(), extra: Document::new() }
     }
 
     /// `BadValue` (2).
@@ -188,8 +182,7 @@ impl CommandError {
 
     /// `DuplicateKey` (11000) with `keyPattern` and `keyValue`.
     pub fn duplicate_key(namespace: &str, index: &str, key_pattern: Document, key_value: Document) -> Self {
-        let message =
-            format!("E11000 duplicate key error collection: {namespace} index: {index} dup key: {key_value}");
+        let message = format!("E11000 duplicate key error collection: {namespace} index: {index} dup key: {key_value}");
         Self::new(code::DUPLICATE_KEY, message).with_field("keyPattern", key_pattern).with_field("keyValue", key_value)
     }
 

@@ -287,10 +287,7 @@ fn find_hinted<'a>(collection: &'a Collection, hint: &Hint) -> CommandResult<&'a
 /// The same paths with equal directions, whatever their number types.
 pub fn same_pattern(left: &Document, right: &Document) -> bool {
     left.len() == right.len()
-        && left
-            .iter()
-            .zip(right)
-            .all(|((a, x), (b, y))| a == b && crate::query::equal(x, y, None))
+        && left.iter().zip(right).all(|((a, x), (b, y))| a == b && crate::query::equal(x, y, None))
 }
 
 /// Indexes this query may use at all.
@@ -310,9 +307,8 @@ fn same_collation(index: &Index, collation: Option<&Collation>) -> bool {
 fn is_free_of_text(intervals: &[Interval]) -> bool {
     use crate::query::value::TypeBracket;
     let bracket = |value: &Bson| ValueRef::from(value).bracket();
-    let is_plain = |value: &Bson| {
-        !matches!(value, Bson::String(_) | Bson::Symbol(_) | Bson::Document(_) | Bson::Array(_))
-    };
+    let is_plain =
+        |value: &Bson| !matches!(value, Bson::String(_) | Bson::Symbol(_) | Bson::Document(_) | Bson::Array(_));
     // An interval across brackets may hold text between its ends.
     intervals.iter().all(|interval| {
         let (start, end): (TypeBracket, TypeBracket) = (bracket(&interval.start), bracket(&interval.end));
@@ -419,9 +415,9 @@ fn bounded(index: &Arc<Index>, predicates: &[Predicate], query: &Query<'_>) -> O
     }
     if index.sparse {
         // A sparse index lacks documents without any of its paths.
-        let excludes_missing = predicates.iter().any(|predicate| {
-            !predicate.matches_missing && index.parts.iter().any(|(path, _)| *path == predicate.path)
-        });
+        let excludes_missing = predicates
+            .iter()
+            .any(|predicate| !predicate.matches_missing && index.parts.iter().any(|(path, _)| *path == predicate.path));
         if !excludes_missing {
             return None;
         }
@@ -617,9 +613,9 @@ fn explicit_range(index: &Index, query: &Query<'_>) -> CommandResult<Option<(Vec
     let key = |bound: &Document| -> CommandResult<Vec<u8>> {
         let mut key = Vec::new();
         for (path, is_ascending) in &index.parts {
-            let value = bound
-                .get(path)
-                .ok_or_else(|| CommandError::bad_value("The given index bound does not match the hinted index's key"))?;
+            let value = bound.get(path).ok_or_else(|| {
+                CommandError::bad_value("The given index bound does not match the hinted index's key")
+            })?;
             write_part(&mut key, value.into(), *is_ascending, index.collation.as_deref());
         }
         Ok(key)

@@ -387,10 +387,8 @@ fn accept(shared: &Arc<Shared>, mut next: impl FnMut() -> io::Result<Stream>) {
             connections.push((id, handle));
         }
         let serving = Arc::clone(shared);
-        let spawned = std::thread::Builder::new()
-            .name(format!("docstore-{id}"))
-            .stack_size(STACK_BYTES)
-            .spawn(move || {
+        let spawned =
+            std::thread::Builder::new().name(format!("docstore-{id}")).stack_size(STACK_BYTES).spawn(move || {
                 serve(&serving, id, stream);
                 forget(&serving, id);
             });
@@ -481,10 +479,8 @@ pub fn with_cluster_time(mut reply: RawDocumentBuf, time: bson::Timestamp) -> Ra
         let mut cluster = RawDocumentBuf::new();
         cluster.append(cstr!("clusterTime"), time);
         let mut signature = RawDocumentBuf::new();
-        signature.append(
-            cstr!("hash"),
-            bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: vec![0; 20] },
-        );
+        signature
+            .append(cstr!("hash"), bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: vec![0; 20] });
         signature.append(cstr!("keyId"), 0_i64);
         cluster.append(cstr!("signature"), signature);
         cluster

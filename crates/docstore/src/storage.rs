@@ -283,7 +283,11 @@ fn is_system_trouble(error: &std::io::Error) -> bool {
     use std::io::ErrorKind as Kind;
     matches!(
         error.kind(),
-        Kind::PermissionDenied | Kind::ReadOnlyFilesystem | Kind::StorageFull | Kind::NotADirectory | Kind::QuotaExceeded
+        Kind::PermissionDenied
+            | Kind::ReadOnlyFilesystem
+            | Kind::StorageFull
+            | Kind::NotADirectory
+            | Kind::QuotaExceeded
     )
 }
 

@@ -132,7 +132,8 @@ impl Store {
         for pair in storage.scan(&snapshot, Space::Meta, range, false) {
             let (_, value) = pair.map_err(|error| damaged(error.message))?;
             let stored = crate::bytes::to_document(&value).map_err(|error| damaged(format!("catalog: {error}")))?;
-            let collection = Collection::from_document(&stored).map_err(|error| damaged(format!("catalog: {error}")))?;
+            let collection =
+                Collection::from_document(&stored).map_err(|error| damaged(format!("catalog: {error}")))?;
             let counters = storage
                 .get(&snapshot, Space::Meta, &meta_key(prefix::COUNTERS, collection.id))
                 .map_err(|error| damaged(error.message))?;
@@ -465,7 +466,6 @@ impl Transaction {
             collection.counters.bytes.load(Ordering::Acquire) + delta.map_or(0, |delta| delta.bytes),
         )
     }
-
 }
 
 impl View {
@@ -676,7 +676,8 @@ impl Writer<'_> {
         if owner == 0 {
             return Ok(());
         }
-        let is_own = self.transaction.edits.iter().any(|edit| matches!(edit, Edit::Put(put) if put.id == collection.id));
+        let is_own =
+            self.transaction.edits.iter().any(|edit| matches!(edit, Edit::Put(put) if put.id == collection.id));
         if !is_own {
             let published = self.transaction.view.store.published.read();
             let same = published.catalog.get(&collection.namespace).is_some_and(|now| Arc::ptr_eq(now, collection));
@@ -971,10 +972,9 @@ fn find_garbage(storage: &Storage, snapshot: &Snapshot, catalog: &Catalog) -> Co
     let collections: HashSet<u32> = catalog.iter().map(|collection| collection.id).collect();
     let indexes: HashSet<u32> =
         catalog.iter().flat_map(|collection| collection.indexes.iter().map(|index| index.id)).collect();
-    for (space, known, found) in [
-        (Space::Records, &collections, &mut garbage.collections),
-        (Space::Index, &indexes, &mut garbage.indexes),
-    ] {
+    for (space, known, found) in
+        [(Space::Records, &collections, &mut garbage.collections), (Space::Index, &indexes, &mut garbage.indexes)]
+    {
         let mut from = Vec::new();
         loop {
             let range = (Bound::Included(from.as_slice()), Bound::Unbounded);

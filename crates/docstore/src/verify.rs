@@ -100,13 +100,12 @@ pub fn verify(directory: impl AsRef<Path>) -> Result<Vec<CollectionReport>, Erro
         if collection.view.is_some() {
             continue;
         }
-        let report = check_collection(transaction.view(), collection).unwrap_or_else(|error: CommandError| {
-            CollectionReport {
+        let report =
+            check_collection(transaction.view(), collection).unwrap_or_else(|error: CommandError| CollectionReport {
                 namespace: collection.namespace.to_string(),
                 problems: vec![error.message],
                 ..CollectionReport::default()
-            }
-        });
+            });
         reports.push(report);
     }
     Ok(reports)

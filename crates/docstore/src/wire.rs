@@ -234,7 +234,13 @@ fn parse_query(id: i32, payload: &[u8]) -> Result<Message, Broken> {
 }
 
 /// Writes a reply.
-pub fn write(stream: &mut impl Write, form: Form, reply_id: i32, request_id: i32, reply: &RawDocument) -> io::Result<()> {
+pub fn write(
+    stream: &mut impl Write,
+    form: Form,
+    reply_id: i32,
+    request_id: i32,
+    reply: &RawDocument,
+) -> io::Result<()> {
     let body = reply.as_bytes();
     let mut message = Vec::with_capacity(HEADER_BYTES + 24 + body.len());
     message.extend_from_slice(&[0; 4]);

@@ -220,7 +220,11 @@ async fn damage_is_told_and_loses_nothing_silently() {
             Ok(reports) => {
                 let documents: i64 = reports.iter().map(|report| report.documents).sum();
                 let is_told = reports.iter().any(|report| !report.problems.is_empty());
-                assert!(is_told || documents == 300, "{} case {case}: {documents} documents, nothing told", name.display());
+                assert!(
+                    is_told || documents == 300,
+                    "{} case {case}: {documents} documents, nothing told",
+                    name.display()
+                );
                 told += usize::from(is_told);
             }
         }

@@ -69,11 +69,8 @@ async fn transactions_are_isolated_and_atomic() {
     // Another transaction that wants the same document loses at once.
     let mut other = client.start_session().await.unwrap();
     other.start_transaction().await.unwrap();
-    let error = accounts
-        .update_one(doc! { "_id": "a" }, doc! { "$set": { "v": 0 } })
-        .session(&mut other)
-        .await
-        .unwrap_err();
+    let error =
+        accounts.update_one(doc! { "_id": "a" }, doc! { "$set": { "v": 0 } }).session(&mut other).await.unwrap_err();
     assert_eq!(code_of(&error), Some(112));
     assert!(error.contains_label(mongodb::error::TRANSIENT_TRANSACTION_ERROR));
     other.abort_transaction().await.unwrap();
@@ -159,7 +156,12 @@ async fn expired_documents_go() {
     let now = bson::DateTime::now();
     let old = bson::DateTime::from_millis(now.timestamp_millis() - 120_000);
     let collection: Collection<Document> = database.collection("c");
-    let all = [doc! { "_id": 1, "at": old }, doc! { "_id": 2, "at": now }, doc! { "_id": 3 }, doc! { "_id": 4, "at": "text" }];
+    let all = [
+        doc! { "_id": 1, "at": old },
+        doc! { "_id": 2, "at": now },
+        doc! { "_id": 3 },
+        doc! { "_id": 4, "at": "text" },
+    ];
     collection.insert_many(all).await.unwrap();
     let mut left = 4;
     for _ in 0..100 {
@@ -246,7 +248,10 @@ async fn an_index_reads_only_what_it_returns() {
     let (server, client) = start(directory.path()).await;
     let database = client.database("app");
     let collection: Collection<Document> = database.collection("c");
-    collection.insert_many((0..20_000).map(|n| doc! { "_id": n, "g": n % 1000, "s": format!("{:05}", 19_999 - n) })).await.unwrap();
+    collection
+        .insert_many((0..20_000).map(|n| doc! { "_id": n, "g": n % 1000, "s": format!("{:05}", 19_999 - n) }))
+        .await
+        .unwrap();
     database
         .run_command(doc! { "createIndexes": "c", "indexes": [
             { "key": { "g": 1, "s": -1 }, "name": "g_s" }, { "key": { "s": 1 }, "name": "s" },
@@ -254,10 +259,7 @@ async fn an_index_reads_only_what_it_returns() {
         .await
         .unwrap();
     let examined = async |find: Document| {
-        let reply = database
-            .run_command(doc! { "explain": find, "verbosity": "executionStats" })
-            .await
-            .unwrap();
+        let reply = database.run_command(doc! { "explain": find, "verbosity": "executionStats" }).await.unwrap();
         let stats = reply.get_document("executionStats").unwrap().clone();
         (stats.get_i32("totalDocsExamined").unwrap(), stats.get_i32("nReturned").unwrap())
     };

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bson::{Bson, Document, doc};
 
-
 use super::read::{parse_hint, resolve, sort_matches, to_raw_buf};
 use super::write::{UpdateStatement, run_update};
 use super::{Call, ReadPoint, admin};
 use crate::aggregate::{CollectionAccess, Pipeline, PipelineOptions, Row, Rows};
+use crate::bytes;
 use crate::catalog::{Collection, IndexKind, Namespace};
 use crate::documents;
 use crate::error::{CommandError, CommandResult, code};
@@ -16,7 +16,6 @@ use crate::plan::{Match, Matches, Plan, Query};
 use crate::query::{Filter, QueryContext, SortSpec};
 use crate::server::Shared;
 use crate::store::Writes;
-use crate::bytes;
 
 /// A command's way to collections. Reads see the command's state; writes commit one by one.
 pub struct Access {
@@ -125,10 +124,7 @@ impl Access {
         Ok((matches, plan.is_sorted))
     }
 
-    fn write<T>(
-        &self,
-        run: impl FnMut(&mut crate::store::Writer<'_>) -> CommandResult<T>,
-    ) -> CommandResult<T> {
+    fn write<T>(&self, run: impl FnMut(&mut crate::store::Writer<'_>) -> CommandResult<T>) -> CommandResult<T> {
         if self.point.is_transaction {
             return Err(CommandError::new(
                 code::OPERATION_NOT_SUPPORTED_IN_TRANSACTION,
@@ -143,13 +139,7 @@ impl Access {
 }
 
 impl CollectionAccess for Access {
-    fn find(
-        &self,
-        database: &str,
-        collection: &str,
-        filter: &Document,
-        context: &QueryContext,
-    ) -> CommandResult<Rows> {
+    fn find(&self, database: &str, collection: &str, filter: &Document, context: &QueryContext) -> CommandResult<Rows> {
         let namespace = Namespace::new(database, collection)?;
         let (target, mut stages, found) = resolve(&self.point, &namespace)?;
         if stages.is_empty() {

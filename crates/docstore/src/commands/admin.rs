@@ -12,9 +12,26 @@ use crate::query::{Filter, QueryContext, ValueRef};
 use crate::store::Writer;
 
 const CREATE_FIELDS: &[&str] = &[
-    "capped", "size", "max", "autoIndexId", "idIndex", "storageEngine", "validator", "validationLevel",
-    "validationAction", "indexOptionDefaults", "viewOn", "pipeline", "collation", "flags", "temp", "timeseries",
-    "expireAfterSeconds", "clusteredIndex", "changeStreamPreAndPostImages", "encryptedFields",
+    "capped",
+    "size",
+    "max",
+    "autoIndexId",
+    "idIndex",
+    "storageEngine",
+    "validator",
+    "validationLevel",
+    "validationAction",
+    "indexOptionDefaults",
+    "viewOn",
+    "pipeline",
+    "collation",
+    "flags",
+    "temp",
+    "timeseries",
+    "expireAfterSeconds",
+    "clusteredIndex",
+    "changeStreamPreAndPostImages",
+    "encryptedFields",
 ];
 /// Views on views.
 const VIEW_DEPTH_MAX: usize = 20;
@@ -133,10 +150,9 @@ fn check_validation(body: &Document, call: &Call<'_>) -> CommandResult<()> {
         let collation = call.collation(fields::document(body, "collation")?, None)?;
         Filter::parse(validator, &QueryContext { collation, ..QueryContext::default() })?;
     }
-    for (name, allowed) in [
-        ("validationLevel", &["off", "strict", "moderate"][..]),
-        ("validationAction", &["error", "warn"][..]),
-    ] {
+    for (name, allowed) in
+        [("validationLevel", &["off", "strict", "moderate"][..]), ("validationAction", &["error", "warn"][..])]
+    {
         if let Some(value) = fields::text(body, name)?
             && !allowed.contains(&value)
         {
@@ -153,7 +169,10 @@ fn check_view(call: &Call<'_>, namespace: &Namespace, options: &mut Document) ->
     Namespace::new(&call.database, &on)
         .map_err(|_| CommandError::bad_value("'viewOn' must name a collection of the same database"))?;
     if on == namespace.collection {
-        return Err(CommandError::new(code::GRAPH_CONTAINS_CYCLE, format!("View cycle detected: {namespace} => {namespace}")));
+        return Err(CommandError::new(
+            code::GRAPH_CONTAINS_CYCLE,
+            format!("View cycle detected: {namespace} => {namespace}"),
+        ));
     }
     let pipeline = match call.body.get("pipeline") {
         None => Vec::new(),
@@ -182,7 +201,10 @@ fn check_view(call: &Call<'_>, namespace: &Namespace, options: &mut Document) ->
             None => return Ok(()),
         }
     }
-    Err(CommandError::new(code::VIEW_DEPTH_LIMIT_EXCEEDED, format!("View depth too deep or view cycle detected; maximum depth is {VIEW_DEPTH_MAX}")))
+    Err(CommandError::new(
+        code::VIEW_DEPTH_LIMIT_EXCEEDED,
+        format!("View depth too deep or view cycle detected; maximum depth is {VIEW_DEPTH_MAX}"),
+    ))
 }
 
 pub fn coll_mod(call: &mut Call<'_>) -> CommandResult<Reply> {
@@ -191,8 +213,19 @@ pub fn coll_mod(call: &mut Call<'_>) -> CommandResult<Reply> {
     fields::only(
         "collMod",
         body,
-        &["validator", "validationLevel", "validationAction", "index", "viewOn", "pipeline", "cappedSize", "cappedMax",
-          "changeStreamPreAndPostImages", "expireAfterSeconds", "dryRun"],
+        &[
+            "validator",
+            "validationLevel",
+            "validationAction",
+            "index",
+            "viewOn",
+            "pipeline",
+            "cappedSize",
+            "cappedMax",
+            "changeStreamPreAndPostImages",
+            "expireAfterSeconds",
+            "dryRun",
+        ],
     )?;
     check_validation(body, call)?;
     let index_change = fields::document(body, "index")?.cloned();
@@ -318,7 +351,12 @@ pub fn drop_database(call: &mut Call<'_>) -> CommandResult<Reply> {
         Ok(existed)
     })?;
     writes.finish(true)?;
-    Ok(if existed { doc! { "dropped": database } } else { Document::new() }.into())
+    Ok(if existed {
+        doc! { "dropped": database }
+    } else {
+        Document::new()
+    }
+    .into())
 }
 
 pub fn rename_collection(call: &mut Call<'_>) -> CommandResult<Reply> {
@@ -596,7 +634,10 @@ pub fn replace_all(writer: &mut Writer<'_>, namespace: &Namespace, rows: &[Docum
         Some(existing) => {
             refuse_view(&existing)?;
             if existing.capped.is_some() {
-                return Err(CommandError::new(17152, format!("namespace '{namespace}' is capped so it can't be used for $out")));
+                return Err(CommandError::new(
+                    17152,
+                    format!("namespace '{namespace}' is capped so it can't be used for $out"),
+                ));
             }
             writer.exclusive(&existing)?;
             writer.remove_collection(&existing, false)?;

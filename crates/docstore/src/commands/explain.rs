@@ -34,7 +34,10 @@ pub fn explain(call: &mut Call<'_>) -> CommandResult<Reply> {
     };
     match name.as_str() {
         "find" => {
-            copy(&["filter", "projection", "sort", "hint", "skip", "limit", "min", "max", "collation", "let"].map(|n| (n, n)));
+            copy(
+                &["filter", "projection", "sort", "hint", "skip", "limit", "min", "max", "collation", "let"]
+                    .map(|n| (n, n)),
+            );
         }
         "count" | "distinct" => {
             copy(&[("query", "filter"), ("hint", "hint"), ("skip", "skip"), ("collation", "collation")]);
@@ -101,7 +104,8 @@ fn explain_find(call: &Call<'_>, namespace: &Namespace, find: &Document, verbosi
             let statistics = if verbosity == "queryPlanner" {
                 None
             } else {
-                let mut matches = crate::plan::Matches::new(plan.rows(&point.view, collection)?, Arc::clone(parsed.filter()));
+                let mut matches =
+                    crate::plan::Matches::new(plan.rows(&point.view, collection)?, Arc::clone(parsed.filter()));
                 let mut returned = 0_i64;
                 let most = if parsed.sorts(&plan) { None } else { parsed.most() };
                 while most.is_none_or(|most| returned < most as i64) {
@@ -152,7 +156,10 @@ fn finish(call: &Call<'_>, mut reply: Document, command: &Document) -> CommandRe
     let mut shown = command.clone();
     shown.insert("$db", &call.database);
     reply.insert("command", shown);
-    reply.insert("serverInfo", doc! { "host": &call.shared.host, "port": 0, "version": "8.0.0", "gitVersion": "docstore" });
+    reply.insert(
+        "serverInfo",
+        doc! { "host": &call.shared.host, "port": 0, "version": "8.0.0", "gitVersion": "docstore" },
+    );
     Ok(reply)
 }
 

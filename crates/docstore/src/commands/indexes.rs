@@ -16,9 +16,30 @@ const INVALID_INDEX_SPECIFICATION_OPTION: i32 = 197;
 /// Indexes a collection may have.
 const INDEXES_MAX: usize = 64;
 const OPTIONS: &[&str] = &[
-    "v", "key", "name", "ns", "background", "unique", "sparse", "partialFilterExpression", "expireAfterSeconds",
-    "collation", "hidden", "storageEngine", "weights", "default_language", "language_override", "textIndexVersion",
-    "2dsphereIndexVersion", "bits", "min", "max", "bucketSize", "wildcardProjection", "dropDups", "prepareUnique",
+    "v",
+    "key",
+    "name",
+    "ns",
+    "background",
+    "unique",
+    "sparse",
+    "partialFilterExpression",
+    "expireAfterSeconds",
+    "collation",
+    "hidden",
+    "storageEngine",
+    "weights",
+    "default_language",
+    "language_override",
+    "textIndexVersion",
+    "2dsphereIndexVersion",
+    "bits",
+    "min",
+    "max",
+    "bucketSize",
+    "wildcardProjection",
+    "dropDups",
+    "prepareUnique",
     "clustered",
 ];
 const PLUGINS: &[&str] = &["2d", "2dsphere", "text", "hashed", "geoHaystack"];
@@ -30,7 +51,11 @@ fn problem(given: &Document, code: i32, reason: &str) -> CommandError {
 /// A specification as stored, made of a client's. Order of fields: `v`, `key`, `name`, the rest as given.
 fn normalize(given: &Document, collection_collation: Option<&Document>) -> CommandResult<Document> {
     let Some(key) = given.get("key") else {
-        return Err(problem(given, code::FAILED_TO_PARSE, "The 'key' field is a required property of an index specification"));
+        return Err(problem(
+            given,
+            code::FAILED_TO_PARSE,
+            "The 'key' field is a required property of an index specification",
+        ));
     };
     let Bson::Document(key) = key else {
         return Err(problem(given, code::TYPE_MISMATCH, "The field 'key' must be an object"));
@@ -50,7 +75,9 @@ fn normalize(given: &Document, collection_collation: Option<&Document>) -> Comma
         Some(Bson::String(name)) => name,
         Some(_) => return Err(problem(given, code::TYPE_MISMATCH, "The field 'name' must be a string")),
     };
-    let is_id = key.len() == 1 && key.contains_key("_id") && key.get("_id").is_some_and(|value| !matches!(value, Bson::String(_)));
+    let is_id = key.len() == 1
+        && key.contains_key("_id")
+        && key.get("_id").is_some_and(|value| !matches!(value, Bson::String(_)));
     let mut specification = doc! { "v": 2, "key": key.clone(), "name": if is_id { "_id_" } else { name.as_str() } };
     for (option, value) in given {
         if !OPTIONS.contains(&option.as_str()) {
@@ -73,7 +100,11 @@ fn normalize(given: &Document, collection_collation: Option<&Document>) -> Comma
                         }
                     }
                     _ => {
-                        return Err(problem(given, code::TYPE_MISMATCH, &format!("The field '{option}' has value {value}, which is not convertible to bool")));
+                        return Err(problem(
+                            given,
+                            code::TYPE_MISMATCH,
+                            &format!("The field '{option}' has value {value}, which is not convertible to bool"),
+                        ));
                     }
                 }
             }
@@ -82,7 +113,10 @@ fn normalize(given: &Document, collection_collation: Option<&Document>) -> Comma
                 let Some(seconds) = number.as_f64().filter(|_| number.is_number()) else {
                     return Err(CommandError::new(
                         code::CANNOT_CREATE_INDEX,
-                        format!("TTL index 'expireAfterSeconds' option must be numeric, but received a type of '{}'. Index spec: {given}", number.type_name()),
+                        format!(
+                            "TTL index 'expireAfterSeconds' option must be numeric, but received a type of '{}'. Index spec: {given}",
+                            number.type_name()
+                        ),
                     ));
                 };
                 if seconds < 0.0 {
@@ -94,17 +128,27 @@ fn normalize(given: &Document, collection_collation: Option<&Document>) -> Comma
                 if key.len() != 1 {
                     return Err(CommandError::new(
                         code::CANNOT_CREATE_INDEX,
-                        format!("TTL indexes are single-field indexes, compound indexes do not support TTL. Index spec: {given}"),
+                        format!(
+                            "TTL indexes are single-field indexes, compound indexes do not support TTL. Index spec: {given}"
+                        ),
                     ));
                 }
                 specification.insert(option, value.clone());
             }
             "partialFilterExpression" => {
                 let Bson::Document(filter) = value else {
-                    return Err(problem(given, code::TYPE_MISMATCH, "The field 'partialFilterExpression' must be an object"));
+                    return Err(problem(
+                        given,
+                        code::TYPE_MISMATCH,
+                        "The field 'partialFilterExpression' must be an object",
+                    ));
                 };
                 if given.get_bool("sparse").unwrap_or(false) {
-                    return Err(problem(given, code::CANNOT_CREATE_INDEX, "cannot mix \"partialFilterExpression\" and \"sparse\" options"));
+                    return Err(problem(
+                        given,
+                        code::CANNOT_CREATE_INDEX,
+                        "cannot mix \"partialFilterExpression\" and \"sparse\" options",
+                    ));
                 }
                 if is_id {
                     return Err(problem(given, code::CANNOT_CREATE_INDEX, "_id index cannot be a partial index"));
@@ -132,7 +176,9 @@ fn normalize(given: &Document, collection_collation: Option<&Document>) -> Comma
     {
         specification.insert("collation", collation.clone());
     }
-    if key.values().any(|value| value.as_str() == Some("2dsphere")) && !specification.contains_key("2dsphereIndexVersion") {
+    if key.values().any(|value| value.as_str() == Some("2dsphere"))
+        && !specification.contains_key("2dsphereIndexVersion")
+    {
         specification.insert("2dsphereIndexVersion", 3);
     }
     if key.values().any(|value| value.as_str() == Some("text")) {
@@ -428,7 +474,9 @@ pub fn drop_indexes(call: &mut Call<'_>) -> CommandResult<Reply> {
             Bson::Array(names) => {
                 for name in names {
                     let Bson::String(name) = name else {
-                        return Err(CommandError::type_mismatch("dropIndexes 'index' must be a string or an array of strings"));
+                        return Err(CommandError::type_mismatch(
+                            "dropIndexes 'index' must be a string or an array of strings",
+                        ));
                     };
                     remove_named(&mut kept, name)?;
                 }

@@ -213,7 +213,9 @@ fn run_command(
     check_api(body)?;
     let session_id = match body.get("lsid") {
         Some(Bson::Document(lsid)) => Some(session_key(lsid)?),
-        Some(_) => return Err(CommandError::type_mismatch("BSON field 'lsid' is the wrong type, expected type 'object'")),
+        Some(_) => {
+            return Err(CommandError::type_mismatch("BSON field 'lsid' is the wrong type, expected type 'object'"));
+        }
         None => None,
     };
     let number = match body.get("txnNumber") {
@@ -233,7 +235,10 @@ fn run_command(
     };
     let Some(session_id) = session_id else {
         if number.is_some() {
-            return Err(CommandError::new(code::INVALID_OPTIONS, "Transaction number requires a session ID to be specified"));
+            return Err(CommandError::new(
+                code::INVALID_OPTIONS,
+                "Transaction number requires a session ID to be specified",
+            ));
         }
         return handler(&mut call);
     };
@@ -241,7 +246,10 @@ fn run_command(
     let is_transaction = body.get("autocommit").is_some();
     if !is_transaction {
         if body.get_bool("startTransaction").unwrap_or(false) {
-            return Err(CommandError::new(code::INVALID_OPTIONS, "Specifying startTransaction=true requires autocommit=false"));
+            return Err(CommandError::new(
+                code::INVALID_OPTIONS,
+                "Specifying startTransaction=true requires autocommit=false",
+            ));
         }
         if let Some(number) = number {
             let mut session = session.lock();
@@ -262,7 +270,10 @@ fn run_command(
         return handler(&mut call).map_err(|error| label_retryable(error, number));
     }
     let number = number.ok_or_else(|| {
-        CommandError::new(code::INVALID_OPTIONS, "'autocommit' field requires a transaction number to also be specified")
+        CommandError::new(
+            code::INVALID_OPTIONS,
+            "'autocommit' field requires a transaction number to also be specified",
+        )
     })?;
     if body.get_bool("autocommit").unwrap_or(true) {
         return Err(CommandError::new(code::INVALID_OPTIONS, "Specifying autocommit=true is not allowed."));
@@ -296,9 +307,7 @@ fn run_command(
     }
     let outcome = if *in_transaction == Refused {
         let advice = match name.as_str() {
-            "count" => {
-                " Please see http://dochub.mongodb.org/core/transaction-count for a recommended alternative."
-            }
+            "count" => " Please see http://dochub.mongodb.org/core/transaction-count for a recommended alternative.",
             _ => "",
         };
         Err(refuse(CommandError::new(
@@ -395,10 +404,9 @@ fn abort(
             close_cursors(shared, session_id, number);
             Ok(Document::new().into())
         }
-        TransactionState::Committed => Err(CommandError::new(
-            code::TRANSACTION_COMMITTED,
-            format!("Transaction {number} has been committed."),
-        )),
+        TransactionState::Committed => {
+            Err(CommandError::new(code::TRANSACTION_COMMITTED, format!("Transaction {number} has been committed.")))
+        }
         TransactionState::None | TransactionState::Aborted => Err(session.no_such_transaction(number)),
     }
 }
@@ -409,9 +417,7 @@ fn commit_outside(call: &mut Call<'_>) -> CommandResult<Reply> {
 }
 
 fn close_cursors(shared: &Shared, session_id: &[u8], number: i64) {
-    shared
-        .cursors
-        .kill_where(|cursor| cursor.owner.1 == Some(number) && cursor.owner.0.as_deref() == Some(session_id));
+    shared.cursors.kill_where(|cursor| cursor.owner.1 == Some(number) && cursor.owner.0.as_deref() == Some(session_id));
 }
 
 /// `apiVersion: "1"` is taken; other versions are not known.
@@ -541,7 +547,11 @@ impl<'a> Call<'a> {
     }
 
     /// The collation of a command: its own, else the collection's.
-    pub fn collation(&self, given: Option<&Document>, collection: Option<&Collection>) -> CommandResult<Option<Arc<Collation>>> {
+    pub fn collation(
+        &self,
+        given: Option<&Document>,
+        collection: Option<&Collection>,
+    ) -> CommandResult<Option<Arc<Collation>>> {
         match given {
             Some(specification) if !specification.is_empty() => Ok(Collation::parse(specification)?.map(Arc::new)),
             _ => Ok(collection.and_then(|collection| collection.collation.clone())),

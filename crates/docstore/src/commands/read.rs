@@ -25,10 +25,34 @@ const VIEW_DEPTH_MAX: usize = 20;
 const DATABASE_TARGET: &str = "$cmd.aggregate";
 
 const FIND_FIELDS: &[&str] = &[
-    "filter", "projection", "sort", "hint", "skip", "limit", "batchSize", "singleBatch", "max", "min", "returnKey",
-    "showRecordId", "tailable", "oplogReplay", "noCursorTimeout", "awaitData", "allowPartialResults", "collation",
-    "allowDiskUse", "let", "ntoreturn", "snapshot", "maxScan", "_use44SortKeys", "requestResumeToken", "resumeAfter",
-    "readOnce", "term",
+    "filter",
+    "projection",
+    "sort",
+    "hint",
+    "skip",
+    "limit",
+    "batchSize",
+    "singleBatch",
+    "max",
+    "min",
+    "returnKey",
+    "showRecordId",
+    "tailable",
+    "oplogReplay",
+    "noCursorTimeout",
+    "awaitData",
+    "allowPartialResults",
+    "collation",
+    "allowDiskUse",
+    "let",
+    "ntoreturn",
+    "snapshot",
+    "maxScan",
+    "_use44SortKeys",
+    "requestResumeToken",
+    "resumeAfter",
+    "readOnce",
+    "term",
 ];
 
 /// The order a client asked for.
@@ -127,7 +151,9 @@ impl Find {
 
     /// The plan for a collection.
     pub fn plan(&self, point: &ReadPoint, collection: &Arc<Collection>) -> CommandResult<Plan> {
-        if self.filter.has_near() && !collection.indexes.iter().any(|index| index.kind == crate::catalog::IndexKind::Geo) {
+        if self.filter.has_near()
+            && !collection.indexes.iter().any(|index| index.kind == crate::catalog::IndexKind::Geo)
+        {
             return Err(CommandError::new(
                 code::NO_QUERY_EXECUTION_PLANS,
                 format!("error processing query: ns={}: unable to find index for $geoNear query", collection.namespace),
@@ -292,7 +318,9 @@ pub fn sort_matches(
         if bytes_held > SORT_BYTES_MAX {
             return Err(CommandError::new(
                 code::QUERY_EXCEEDED_MEMORY_LIMIT_NO_DISK_USE_ALLOWED,
-                format!("Sort exceeded memory limit of {SORT_BYTES_MAX} bytes, but did not opt in to external sorting."),
+                format!(
+                    "Sort exceeded memory limit of {SORT_BYTES_MAX} bytes, but did not opt in to external sorting."
+                ),
             ));
         }
     }
@@ -381,7 +409,10 @@ pub fn get_more(call: &mut Call<'_>) -> CommandResult<Reply> {
     if cursor.owner.0.is_some() && (cursor.owner.0 != call.session || cursor.owner.1 != number) {
         return refuse(
             cursor,
-            CommandError::new(50738, format!("Cannot run getMore on cursor {id}, which was created in another session or transaction")),
+            CommandError::new(
+                50738,
+                format!("Cannot run getMore on cursor {id}, which was created in another session or transaction"),
+            ),
         );
     }
     match cursor.next_batch(batch_size.unwrap_or(usize::MAX)) {
@@ -550,7 +581,9 @@ fn find_on_view(call: &Call<'_>, view: &Arc<Collection>) -> CommandResult<Reply>
     if let Some(filter) = fields::document(body, "filter")?.filter(|filter| !filter.is_empty()) {
         stages.push(doc! { "$match": filter.clone() });
     }
-    if let Some(sort) = fields::document(body, "sort")?.filter(|sort| !sort.is_empty() && !sort.contains_key("$natural")) {
+    if let Some(sort) =
+        fields::document(body, "sort")?.filter(|sort| !sort.is_empty() && !sort.contains_key("$natural"))
+    {
         stages.push(doc! { "$sort": sort.clone() });
     }
     if let Some(skip) = fields::count(body, "skip", "Skip")?.filter(|skip| *skip > 0) {
@@ -578,7 +611,10 @@ fn results(rows: crate::aggregate::Rows) -> Results {
 }
 
 /// The collection a name leads to, and the stages of the views on the way, outermost last.
-pub fn resolve(point: &ReadPoint, namespace: &Namespace) -> CommandResult<(Namespace, Vec<Bson>, Option<Arc<Collection>>)> {
+pub fn resolve(
+    point: &ReadPoint,
+    namespace: &Namespace,
+) -> CommandResult<(Namespace, Vec<Bson>, Option<Arc<Collection>>)> {
     let mut at = namespace.clone();
     let mut stages: Vec<Bson> = Vec::new();
     for _ in 0..=VIEW_DEPTH_MAX {
@@ -630,8 +666,22 @@ pub fn aggregate(call: &mut Call<'_>) -> CommandResult<Reply> {
     fields::only(
         "aggregate",
         body,
-        &["pipeline", "explain", "allowDiskUse", "cursor", "bypassDocumentValidation", "collation", "hint", "let",
-          "fromMongos", "needsMerge", "exchange", "isMapReduceCommand", "runtimeConstants", "use44SortKeys"],
+        &[
+            "pipeline",
+            "explain",
+            "allowDiskUse",
+            "cursor",
+            "bypassDocumentValidation",
+            "collation",
+            "hint",
+            "let",
+            "fromMongos",
+            "needsMerge",
+            "exchange",
+            "isMapReduceCommand",
+            "runtimeConstants",
+            "use44SortKeys",
+        ],
     )?;
     let stages = match body.get("pipeline") {
         Some(Bson::Array(stages)) => stages.clone(),
@@ -662,7 +712,11 @@ pub fn aggregate(call: &mut Call<'_>) -> CommandResult<Reply> {
         Some(number) if crate::query::ValueRef::from(number).as_f64() == Some(1.0) => {
             Namespace { database: call.database.clone(), collection: DATABASE_TARGET.to_owned() }
         }
-        _ => return Err(CommandError::failed_to_parse("Invalid command format: the 'aggregate' field must specify a collection name or 1")),
+        _ => {
+            return Err(CommandError::failed_to_parse(
+                "Invalid command format: the 'aggregate' field must specify a collection name or 1",
+            ));
+        }
     };
     let point = call.read_point();
     let (rows, writes) = run_pipeline(call, &point, &namespace, stages, body)?;

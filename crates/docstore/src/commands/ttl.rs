@@ -52,12 +52,8 @@ fn expire(shared: &Arc<Shared>, collection: &Arc<Collection>, index: &Arc<Index>
             }
             let mut past_to = to.clone();
             past_to.extend_from_slice(&[0xFF; 9]);
-            let entries = writer.view().scan(
-                Space::Index,
-                Bound::Included(from.clone()),
-                Bound::Included(past_to),
-                false,
-            );
+            let entries =
+                writer.view().scan(Space::Index, Bound::Included(from.clone()), Bound::Included(past_to), false);
             let mut records = Vec::new();
             for entry in entries.take(CHUNK) {
                 let (key, value) = entry?;

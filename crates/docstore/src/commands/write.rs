@@ -279,12 +279,8 @@ pub fn run_update(
     if let Some(collection) = &collection {
         refuse_view(collection)?;
     }
-    let context = context_for(
-        call_context,
-        collection.as_deref(),
-        statement.collation.as_ref(),
-        statement.variables.as_ref(),
-    )?;
+    let context =
+        context_for(call_context, collection.as_deref(), statement.collation.as_ref(), statement.variables.as_ref())?;
     let update = Update::parse(&statement.update, &statement.array_filters, &context)?;
     if statement.multi && update.is_replacement() {
         return Err(CommandError::failed_to_parse("multi update is not supported for replacement-style update"));
@@ -363,8 +359,20 @@ pub fn update(call: &mut Call<'_>) -> CommandResult<Reply> {
             return Err(CommandError::failed_to_parse("Update argument must be either an object or an array"));
         }
         for field in operation.keys() {
-            if !["q", "u", "c", "multi", "upsert", "collation", "arrayFilters", "hint", "upsertSupplied", "sort", "sampleId"]
-                .contains(&field.as_str())
+            if ![
+                "q",
+                "u",
+                "c",
+                "multi",
+                "upsert",
+                "collation",
+                "arrayFilters",
+                "hint",
+                "upsertSupplied",
+                "sort",
+                "sampleId",
+            ]
+            .contains(&field.as_str())
             {
                 return Err(CommandError::new(40415, format!("BSON field '{PATH}.{field}' is an unknown field.")));
             }
@@ -395,8 +403,7 @@ pub fn update(call: &mut Call<'_>) -> CommandResult<Reply> {
             add_update(&mut batch, index, did);
             continue;
         }
-        let outcome =
-            writes.statement(|writer| run_update(writer, &namespace, statement, &context, bypass, false));
+        let outcome = writes.statement(|writer| run_update(writer, &namespace, statement, &context, bypass, false));
         match outcome.and_then(UpdateOutcome::complete) {
             Ok(outcome) => {
                 let did = update_record(&outcome);
@@ -582,15 +589,30 @@ pub fn find_and_modify(call: &mut Call<'_>) -> CommandResult<Reply> {
     fields::only(
         "findAndModify",
         body,
-        &["query", "fields", "projection", "update", "sort", "new", "remove", "upsert", "collation", "arrayFilters", "hint",
-          "bypassDocumentValidation", "let"],
+        &[
+            "query",
+            "fields",
+            "projection",
+            "update",
+            "sort",
+            "new",
+            "remove",
+            "upsert",
+            "collation",
+            "arrayFilters",
+            "hint",
+            "bypassDocumentValidation",
+            "let",
+        ],
     )?;
     let remove = fields::boolean(body, "remove")?.unwrap_or(false);
     let new = fields::boolean(body, "new")?.unwrap_or(false);
     let upsert = fields::boolean(body, "upsert")?.unwrap_or(false);
     let update = body.get("update");
     match (remove, update) {
-        (false, None) => return Err(CommandError::failed_to_parse("Either an update or remove=true must be specified")),
+        (false, None) => {
+            return Err(CommandError::failed_to_parse("Either an update or remove=true must be specified"));
+        }
         (true, Some(_)) => return Err(CommandError::failed_to_parse("Cannot specify both an update and remove=true")),
         _ => {}
     }
@@ -860,8 +882,7 @@ pub fn bulk_write(call: &mut Call<'_>) -> CommandResult<Reply> {
     };
     let batch_size = Some(batch_size.unwrap_or(usize::MAX));
     let rows = Box::new(results.into_iter().map(Ok));
-    let reply =
-        super::read::open_cursor(call, "admin.$cmd.bulkWrite".to_owned(), rows, batch_size, false, false)?;
+    let reply = super::read::open_cursor(call, "admin.$cmd.bulkWrite".to_owned(), rows, batch_size, false, false)?;
     let Reply::Raw(raw) = reply else { return Ok(reply) };
     let mut reply = bytes::to_document(raw.as_bytes())?;
     for (name, count) in [

@@ -19,8 +19,24 @@ const EXCEPTIONS: &[(&str, usize, &str)] = &[(
 
 /// Fields of replies that are for reading, or figures of the storage engine.
 const IGNORED: &[&str] = &[
-    "errmsg", "message", "note", "commitQuorum", "msg", "storageSize", "totalSize", "totalIndexSize", "indexSizes", "indexDetails",
-    "avgObjSize", "freeStorageSize", "wiredTiger", "indexBuilds", "size", "scaleFactor", "info", "idIndex",
+    "errmsg",
+    "message",
+    "note",
+    "commitQuorum",
+    "msg",
+    "storageSize",
+    "totalSize",
+    "totalIndexSize",
+    "indexSizes",
+    "indexDetails",
+    "avgObjSize",
+    "freeStorageSize",
+    "wiredTiger",
+    "indexBuilds",
+    "size",
+    "scaleFactor",
+    "info",
+    "idIndex",
 ];
 
 pub async fn replay(client: &Client, sessions: &[Document]) -> Tally {
@@ -113,19 +129,28 @@ fn check(step: &Document, outcome: &Result<Document, Failure>) -> Option<String>
     }
     match (step.get_document("reply"), step.get_document("error"), outcome) {
         (Ok(expected), _, Ok(found)) => {
-            if same_reply(expected, found) { None } else { Some(format!("expected {expected}\nfound    {found}")) }
+            if same_reply(expected, found) {
+                None
+            } else {
+                Some(format!("expected {expected}\nfound    {found}"))
+            }
         }
         (_, Ok(expected), Err(failure)) => {
             let is_internal = expected.get_str("codeName").is_ok_and(|name| name.starts_with("Location"));
             let is_same = failure.code != -1
                 && (is_internal || expected.get_i32("code").is_ok_and(|code| code == failure.code))
                 && ["keyPattern", "keyValue"].iter().all(|name| {
-                    expected.get(name).is_none_or(|wanted| failure.reply.get(name).is_some_and(|got| same(wanted, got, false)))
+                    expected
+                        .get(name)
+                        .is_none_or(|wanted| failure.reply.get(name).is_some_and(|got| same(wanted, got, false)))
                 });
             if is_same {
                 None
             } else {
-                Some(format!("expected error {expected}\nfound error {} {}: {}", failure.code, failure.name, failure.text))
+                Some(format!(
+                    "expected error {expected}\nfound error {} {}: {}",
+                    failure.code, failure.name, failure.text
+                ))
             }
         }
         (Ok(expected), _, Err(failure)) => {
@@ -155,7 +180,11 @@ fn check_plan(step: &Document, examined: &Document, outcome: &Result<Document, F
 
 fn same_reply(expected: &Document, found: &Document) -> bool {
     let clean = |document: &Document| -> Document {
-        document.iter().filter(|(name, _)| !IGNORED.contains(&name.as_str())).map(|(name, value)| (name.clone(), value.clone())).collect()
+        document
+            .iter()
+            .filter(|(name, _)| !IGNORED.contains(&name.as_str()))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
     };
     let (expected, found) = (clean(expected), clean(found));
     expected.keys().all(|name| found.contains_key(name))

@@ -15,9 +15,7 @@ pub fn same(expected: &Bson, found: &Bson, approximate: bool) -> bool {
                 || (approximate && (a == b || (a - b).abs() <= TOLERANCE * a.abs().max(b.abs())))
         }
         (Bson::Document(a), Bson::Document(b)) => same_document(a, b, approximate),
-        (Bson::Array(a), Bson::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b, approximate))
-        }
+        (Bson::Array(a), Bson::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b, approximate)),
         (Bson::JavaScriptCodeWithScope(a), Bson::JavaScriptCodeWithScope(b)) => {
             a.code == b.code && same_document(&a.scope, &b.scope, approximate)
         }
@@ -40,7 +38,9 @@ pub fn as_recorded(value: &Bson) -> Bson {
             let mut others = Vec::new();
             for (name, value) in document {
                 match name.parse::<u32>() {
-                    Ok(number) if number < u32::MAX && number.to_string() == *name => numbered.push((number, name, value)),
+                    Ok(number) if number < u32::MAX && number.to_string() == *name => {
+                        numbered.push((number, name, value))
+                    }
                     _ => others.push((name, value)),
                 }
             }

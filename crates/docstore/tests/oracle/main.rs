@@ -51,12 +51,16 @@ impl Tally {
     }
 
     fn report(&self, name: &str) {
-        println!("{name}: {} of {} steps agree, {} excepted", self.steps - self.failed - self.excepted, self.steps, self.excepted);
+        println!(
+            "{name}: {} of {} steps agree, {} excepted",
+            self.steps - self.failed - self.excepted,
+            self.steps,
+            self.excepted
+        );
         let mut failing: Vec<_> = self.operators.iter().filter(|(_, (failed, _))| *failed > 0).collect();
         failing.sort_by_key(|(_, (failed, all))| std::cmp::Reverse((failed * 1000 / all, *failed)));
         for chunk in failing.chunks(6) {
-            let row: Vec<String> =
-                chunk.iter().map(|(name, (failed, all))| format!("{name} {failed}/{all}")).collect();
+            let row: Vec<String> = chunk.iter().map(|(name, (failed, all))| format!("{name} {failed}/{all}")).collect();
             println!("    {}", row.join(", "));
         }
     }

@@ -171,12 +171,16 @@ fn compare_error(expected: &Document, failure: &Failure) -> Option<String> {
     if failure.code != -1 && (is_internal || code == failure.code) && (is_internal || same_extra) {
         None
     } else {
-        Some(format!("expected error {expected}\nfound error {} {}: {}\n{}", failure.code, failure.name, failure.text, failure.reply))
+        Some(format!(
+            "expected error {expected}\nfound error {} {}: {}\n{}",
+            failure.code, failure.name, failure.text, failure.reply
+        ))
     }
 }
 
 /// The fields of a reply that are compared.
-const COMPARED: &[&str] = &["documents", "n", "nModified", "upserted", "writeErrors", "values", "value", "lastErrorObject"];
+const COMPARED: &[&str] =
+    &["documents", "n", "nModified", "upserted", "writeErrors", "values", "value", "lastErrorObject"];
 
 fn compare_reply(expected: &Document, found: &Document, unordered: bool, approximate: bool) -> Option<String> {
     let mut is_same = true;
@@ -186,7 +190,9 @@ fn compare_reply(expected: &Document, found: &Document, unordered: bool, approxi
             (Some(Bson::Array(wanted)), Some(Bson::Array(got))) if matches!(*name, "documents" | "values") => {
                 same_list(wanted, got, unordered, approximate)
             }
-            (Some(Bson::Array(wanted)), Some(Bson::Array(got))) if *name == "writeErrors" => same_write_errors(wanted, got),
+            (Some(Bson::Array(wanted)), Some(Bson::Array(got))) if *name == "writeErrors" => {
+                same_write_errors(wanted, got)
+            }
             (Some(wanted), Some(got)) => same(wanted, &as_recorded(got), approximate),
             _ => false,
         };
@@ -212,13 +218,15 @@ pub fn same_write_errors(wanted: &[Bson], got: &[Bson]) -> bool {
                 _ => &["index", "code"],
             };
             // Internal numbers only have to be errors.
-            let is_internal = wanted.get_i32("code").is_ok_and(|code| docstore::error::code::name(code).starts_with("Location"));
+            let is_internal =
+                wanted.get_i32("code").is_ok_and(|code| docstore::error::code::name(code).starts_with("Location"));
             names.iter().all(|name| {
-                (is_internal && *name == "code") || match (wanted.get(name), got.get(name)) {
-                    (Some(wanted), Some(got)) => same(wanted, got, false),
-                    (None, None) => true,
-                    _ => false,
-                }
+                (is_internal && *name == "code")
+                    || match (wanted.get(name), got.get(name)) {
+                        (Some(wanted), Some(got)) => same(wanted, got, false),
+                        (None, None) => true,
+                        _ => false,
+                    }
             })
         })
 }
