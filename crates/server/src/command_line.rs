@@ -1,9 +1,12 @@
 //! The command line: what can be asked for, and who does it.
 
+use std::io::Write;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use app_model::LoadOptions;
+use app_model::{App, LoadOptions};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::ServerError;
@@ -128,10 +131,10 @@ fn run_check(directory: PathBuf, json: bool, secrets_file: Option<PathBuf>) -> E
         Err(error) => return fail(&error),
     };
     let report = check::check(&directory, &LoadOptions { secrets, ..Default::default() });
-    match json {
-        true => println!("{:#}", report.to_json()),
-        false => print!("{}", report.to_text()),
-    }
+    print(&match json {
+        true => format!("{:#}\n", report.to_json()),
+        false => report.to_text(),
+    });
     // V8's own threads are still there; nothing of theirs may run on the way out.
     exit_now(if report.servable { 0 } else { 1 })
 }
@@ -156,7 +159,7 @@ fn serve(written: WrittenSettings) -> Result<(), ServerError> {
     let single_process = settings.single_process;
     let result = runtime.block_on(async {
         let signals = StopSignals::listen().map_err(ServerError::system("listening for signals"))?;
-        let announce = move || announcement.iter().for_each(|line| println!("{line}"));
+        let announce = move || print(&announcement);
         let mongodb = data.uri.clone();
         let result = match single_process {
             true => {
@@ -190,17 +193,24 @@ async fn serve_alone(serving: Serving, mut signals: StopSignals, announce: impl 
     serve::run(serving, |_| announce(), stop).await
 }
 
+/// Writes to standard output; somebody who has stopped reading must not end the server.
+fn print(text: &str) {
+    let mut output = std::io::stdout().lock();
+    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+}
+
 /// What is printed once requests are answered: where, and in text form what to try.
-fn announcement(
-    settings: &Settings,
-    apps: &[std::sync::Arc<app_model::App>],
-    listeners: &[std::net::TcpListener],
-) -> Vec<String> {
+fn announcement(settings: &Settings, apps: &[Arc<App>], listeners: &[TcpListener]) -> String {
     let urls = sockets::urls(listeners);
     let base = settings.public_url.as_ref().or(urls.first()).cloned().unwrap_or_default();
-    let mut lines: Vec<String> = urls.iter().map(|url| format!("listening on {url}")).collect();
-    if settings.log_format == LogFormat::Text {
-        lines.extend(apps.iter().map(|app| apps::describe(app, &base).trim_end().to_owned()));
+    let mut text: String = urls.iter().map(|url| format!("listening on {url}\n")).collect();
+    for app in apps {
+        let description = apps::describe(app, &base);
+        match settings.log_format {
+            LogFormat::Text => text.push_str(&description),
+            // Standard output then holds one JSON object per request, for programs.
+            LogFormat::Json => tracing::info!(app = app.app_id, "{}", description.trim_end()),
+        }
     }
-    lines
+    text
 }

@@ -1,7 +1,7 @@
 //! Listening sockets: bound once, by the process that owns them.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 
 use crate::error::ServerError;
 
@@ -34,12 +34,19 @@ fn widen_backlog(listener: &TcpListener) {
     unsafe { libc::listen(listener.as_raw_fd(), 4096) };
 }
 
-/// `http://address:port` of each.
+/// `http://address:port` of each; where any address will do, one that can be typed into a client.
 pub(crate) fn urls(listeners: &[TcpListener]) -> Vec<String> {
     listeners
         .iter()
         .filter_map(|listener| listener.local_addr().ok())
-        .map(|address| format!("http://{address}"))
+        .map(|mut address| {
+            match address.ip() {
+                IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+                IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+                IpAddr::V4(_) | IpAddr::V6(_) => {}
+            }
+            format!("http://{address}")
+        })
         .collect()
 }
 

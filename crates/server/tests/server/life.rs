@@ -111,8 +111,8 @@ fn workers_end_with_their_supervisor() {
 }
 
 #[test]
-fn data_survives_a_restart_of_the_port() {
-    // The port is free again at once, although connections of the old process are in TIME_WAIT.
+fn the_port_is_free_again_after_a_stop() {
+    // Although connections of the old process are in TIME_WAIT.
     let mut server = Server::start(&[]);
     let address = server.address.clone();
     server.check_alive();
