@@ -15,6 +15,7 @@ use crate::documents;
 use crate::error::{CommandError, CommandResult, code};
 use crate::plan::{Match, Matches, Plan, Query};
 use crate::query::projection::ProjectionPolicy;
+use crate::query::update::check_upsert;
 use crate::query::{Filter, MatchDetails, Projection, QueryContext, Update};
 use crate::store::Writer;
 
@@ -286,6 +287,9 @@ pub fn run_update(
         return Err(CommandError::failed_to_parse("multi update is not supported for replacement-style update"));
     }
     let filter = Arc::new(Filter::parse(&statement.filter, &context)?);
+    if statement.upsert {
+        check_upsert(&filter)?;
+    }
     let mut outcome = UpdateOutcome::default();
     if let Some(collection) = &collection {
         let collected = collect(

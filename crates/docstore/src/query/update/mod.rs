@@ -167,7 +167,9 @@ impl Update {
         }
         id_first(&mut base);
         let updated = self.transform(&base, None, true)?;
-        complete_insert(updated.document, &self.context)
+        // Unlike an insert, an upsert stores empty timestamps as they are.
+        let context = QueryContext { cluster_time: Timestamp { time: 0, increment: 0 }, ..self.context.clone() };
+        complete_insert(updated.document, &context)
     }
 }
 
