@@ -224,7 +224,7 @@ impl Settings {
             single_process,
             shutdown_deadline: written.shutdown_deadline.unwrap_or(seconds(30)),
             log_format: written.log_format.unwrap_or(LogFormat::Text),
-            log: written.log.unwrap_or_else(|| "info,selvedge::call=warn".into()),
+            log: written.log.unwrap_or_else(|| "info,fjall=warn,lsm_tree=warn,selvedge::call=warn".into()),
             function_log: written.function_log.unwrap_or(FunctionLogTarget::Stdout),
             log_body_max: written.log_body_max.unwrap_or(Bytes(app.log_body_bytes_max)),
             raw_string_results: written.raw_string_results.unwrap_or(false),

@@ -193,7 +193,7 @@ pub struct WrittenSettings {
     #[arg(long, value_name = "FORMAT", env = "SELVEDGE_LOG_FORMAT", help_heading = "Logs")]
     pub log_format: Option<LogFormat>,
 
-    /// What the server's own log shows, as a tracing filter [default: info,selvedge::call=warn]
+    /// What the server's own log shows, as a tracing filter [default: info,fjall=warn,lsm_tree=warn,selvedge::call=warn]
     #[arg(long, value_name = "FILTER", env = "SELVEDGE_LOG", help_heading = "Logs")]
     pub log: Option<String>,
 

@@ -81,7 +81,7 @@ pub struct Server {
     pub address: String,
     pub stdout: Arc<Mutex<Vec<String>>>,
     pub stderr: Arc<Mutex<Vec<String>>>,
-    pub directory: tempfile::TempDir,
+    _directory: tempfile::TempDir,
 }
 
 impl Server {
@@ -110,7 +110,7 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(10));
         };
-        Self { child, address, stdout, stderr, directory }
+        Self { child, address, stdout, stderr, _directory: directory }
     }
 
     /// Path of a webhook of the test app.

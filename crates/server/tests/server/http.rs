@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use crate::fixture::{Reply, Server, read_all, wait_for};
+use crate::fixture::{Reply, SLOW, Server, read_all, wait_for};
 
 #[test]
 fn answers_and_default_headers() {
@@ -200,6 +200,7 @@ fn too_many_requests_at_once() {
     let mut slow = server.connect();
     let path = Server::hook("slow");
     slow.write_all(format!("POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    std::thread::sleep(SLOW / 3);
     let refused = wait_for("a refusal", || {
         let reply = server.request("POST", &Server::hook("echo"), "", "x");
         (reply.status == 429).then_some(reply)
