@@ -107,8 +107,9 @@ pub(crate) async fn commit(handles: &OpenHandles, arguments: Arguments<'_>) -> R
             labels: Vec::new(),
         });
     }
-    open.client_session().commit_transaction().await?;
+    // Whatever the answer, it can no longer be aborted.
     open.is_open = false;
+    open.client_session().commit_transaction().await?;
     Ok(RawDocumentBuf::new())
 }
 
@@ -123,14 +124,16 @@ pub(crate) async fn abort(handles: &OpenHandles, arguments: Arguments<'_>) -> Re
     Ok(RawDocumentBuf::new())
 }
 
-/// `endSession {session: {id}}` → `{}`. Aborts what is open.
+/// `endSession {session: {id}}` → `{}`. Aborts what is open; should the database not hear of it, it aborts by itself.
 pub(crate) async fn end(handles: &OpenHandles, arguments: Arguments<'_>) -> Reply {
     let argument = arguments.nested(arguments.raw_document("session")?);
     if let Some(shared) = handles.forget_session(session_id(argument)?) {
         let mut open = shared.lock().await;
         if open.is_open {
             open.is_open = false;
-            open.client_session().abort_transaction().await?;
+            if let Err(error) = open.client_session().abort_transaction().await {
+                tracing::debug!(%error, "a transaction was left to its timeout");
+            }
         }
     }
     Ok(RawDocumentBuf::new())
