@@ -30,7 +30,8 @@ fn compiler() -> &'static Mutex<mpsc::Sender<Request>> {
     COMPILER.get_or_init(|| {
         let (sender, requests) = mpsc::channel::<Request>();
         // When the thread cannot start, the channel is closed and callers get an error.
-        let _ = std::thread::Builder::new().name("check".to_owned()).stack_size(8 << 20).spawn(move || serve(&requests));
+        let _ =
+            std::thread::Builder::new().name("check".to_owned()).stack_size(8 << 20).spawn(move || serve(&requests));
         Mutex::new(sender)
     })
 }

@@ -95,7 +95,9 @@ fn text_of(scope: &mut v8::PinScope, run: &Run, value: v8::Local<v8::Value>, mar
     }
     if value.is_native_error() {
         // Looks at data properties only: `NAME: MESSAGE`.
-        return value.to_detail_string(scope).map_or_else(|| "Error".to_owned(), |text| text.to_rust_string_lossy(scope));
+        return value
+            .to_detail_string(scope)
+            .map_or_else(|| "Error".to_owned(), |text| text.to_rust_string_lossy(scope));
     }
     let state = IsolateState::of(scope);
     if !value.is_proxy() && brand::kind_of(scope, &state, value) == 0 {

@@ -391,11 +391,7 @@ fn start<'s>(scope: &mut v8::PinScope<'s, '_>, run: &Rc<Run>) -> Started<'s> {
 }
 
 /// Appends the handler's arguments. `None` with a pending exception.
-fn arguments<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    run: &Run,
-    call: &mut Vec<v8::Local<'s, v8::Value>>,
-) -> Option<()> {
+fn arguments<'s>(scope: &mut v8::PinScope<'s, '_>, run: &Run, call: &mut Vec<v8::Local<'s, v8::Value>>) -> Option<()> {
     match &run.invocation.arguments {
         Arguments::Http(payload) => call.push(http_payload(scope, payload)?),
         Arguments::Json(json) => {

@@ -21,8 +21,9 @@ pub(crate) fn extension() -> Extension {
 pub(crate) fn build() -> Result<Box<[u8]>, IsolateError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _context = runtime.enter();
-    let mut runtime = JsRuntimeForSnapshot::try_new(RuntimeOptions { extensions: vec![extension()], ..Default::default() })
-        .map_err(|error| IsolateError::Runtime(error.to_string()))?;
+    let mut runtime =
+        JsRuntimeForSnapshot::try_new(RuntimeOptions { extensions: vec![extension()], ..Default::default() })
+            .map_err(|error| IsolateError::Runtime(error.to_string()))?;
     let isolate = runtime.v8_isolate();
     stack::install_callbacks(isolate);
     // The budget bounds only what natives allocate while the prelude runs; nothing does.

@@ -293,7 +293,8 @@ fn import_declaration(text: &str) -> Option<(usize, String)> {
         parser.word("from")?;
         let module = parser.string()?;
         if let Some(name) = default {
-            statements.push_str(&format!("const {name} = (m => m && m.__esModule ? m.default : m)(require({module}));"));
+            statements
+                .push_str(&format!("const {name} = (m => m && m.__esModule ? m.default : m)(require({module}));"));
         }
         if let Some(name) = namespace {
             statements.push_str(&format!("const {name} = require({module});"));

@@ -16,9 +16,11 @@ use crate::state::IsolateState;
 use crate::watchdog::Slot;
 use crate::{AppCode, IsolateError, Limits, RunErrorKind, crash, snapshot, stack};
 
-/// Heap granted once, after the limit is reached, so that the built-in under way can end and the termination unwind.
-/// At least this much; as much as the limit itself when that is more, for a built-in that makes one large text.
-const UNWIND_BYTES_MIN: usize = 32 << 20;
+/// Heap granted at a time, after the limit is reached, so that the built-in under way can end and the termination unwind.
+const UNWIND_STEP_BYTES: usize = 32 << 20;
+/// Heap granted altogether. V8 looks at a termination only every few thousand iterations of an interpreted loop, and
+/// each may make kilobytes; when this is not enough it gives up the thread (`crate::crash`).
+const UNWIND_BYTES_MAX: usize = 256 << 20;
 /// Heap of an isolate before any user code: snapshot, spare contexts, compiled code.
 const BASELINE_BYTES: usize = 8 << 20;
 /// Contexts that may die before a full collection.
@@ -73,8 +75,7 @@ impl Drop for Runtime {
 #[derive(Default)]
 struct HeapGuard {
     slot: RefCell<Option<Arc<Slot>>>,
-    raised: Cell<bool>,
-    unwind_bytes: usize,
+    granted_bytes: Cell<usize>,
     denied_seen: Cell<usize>,
 }
 
@@ -88,7 +89,12 @@ impl HeapGuard {
         if let Some(slot) = &*self.slot.borrow() {
             slot.stop(RunErrorKind::Heap);
         }
-        if self.raised.replace(true) { current } else { current + self.unwind_bytes }
+        let granted = self.granted_bytes.get();
+        if granted >= UNWIND_BYTES_MAX {
+            return current;
+        }
+        self.granted_bytes.set(granted + UNWIND_STEP_BYTES);
+        current + UNWIND_STEP_BYTES
     }
 }
 
@@ -140,8 +146,7 @@ impl WarmIsolate {
             create_params: Some(params),
             ..RuntimeOptions::default()
         })?;
-        let unwind_bytes = limits.heap_bytes_max.max(UNWIND_BYTES_MIN);
-        let guard = Rc::new(HeapGuard { unwind_bytes, ..HeapGuard::default() });
+        let guard = Rc::new(HeapGuard::default());
         let (state, baseline_bytes) = runtime.with(|runtime| {
             let (callback_guard, callback_budget) = (guard.clone(), budget.clone());
             runtime.add_near_heap_limit_callback(move |current, _initial| {
@@ -265,13 +270,5 @@ impl WarmIsolate {
             self.contexts_since_collection = 0;
         }
         fit
-    }
-
-    /// Heap statistics, for tests and measurements.
-    pub(crate) fn statistics(&mut self) -> (usize, usize) {
-        self.runtime.with(|runtime| {
-            let statistics = runtime.v8_isolate().get_heap_statistics();
-            (statistics.used_heap_size(), statistics.number_of_detached_contexts())
-        })
     }
 }

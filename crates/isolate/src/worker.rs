@@ -130,12 +130,15 @@ async fn serve_job(
                 watched.leave();
                 fit
             };
-            (None, kept.then_some(isolate).or_else(|| {
-                if !clean {
-                    pool.counters.isolates_discarded.fetch_add(1, Relaxed);
-                }
-                None
-            }))
+            (
+                None,
+                kept.then_some(isolate).or_else(|| {
+                    if !clean {
+                        pool.counters.isolates_discarded.fetch_add(1, Relaxed);
+                    }
+                    None
+                }),
+            )
         }
         Err(error) => {
             tracing::error!(%error, "cannot make an isolate");

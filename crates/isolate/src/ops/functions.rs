@@ -40,10 +40,7 @@ pub(crate) fn authority_argument(scope: &mut v8::PinScope, value: v8::Local<v8::
 }
 
 /// Authority as a value for prelude scripts.
-pub(crate) fn authority_value<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    authority: &Authority,
-) -> v8::Local<'s, v8::Value> {
+pub(crate) fn authority_value<'s>(scope: &mut v8::PinScope<'s, '_>, authority: &Authority) -> v8::Local<'s, v8::Value> {
     match authority {
         Authority::System => v8::null(scope).into(),
         Authority::User(id) => text(scope, id).into(),
@@ -51,11 +48,7 @@ pub(crate) fn authority_value<'s>(
 }
 
 /// Throws the error of a source that does not compile, with its platform code.
-pub(crate) fn throw_syntax_error(
-    scope: &mut v8::PinScope,
-    file: &str,
-    problem: &crate::source::SyntaxProblem,
-) {
+pub(crate) fn throw_syntax_error(scope: &mut v8::PinScope, file: &str, problem: &crate::source::SyntaxProblem) {
     let message = problem.message.strip_prefix("SyntaxError: ").unwrap_or(&problem.message);
     let message = text(scope, message);
     let error = v8::Exception::syntax_error(scope, message);

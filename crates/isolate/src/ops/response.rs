@@ -146,7 +146,9 @@ fn header(scope: &mut v8::PinScope, arguments: &v8::FunctionCallbackArguments, r
     match v8::Local::<v8::Array>::try_from(value) {
         Ok(array) => {
             for index in 0..array.length() {
-                let Some(value) = array.get_index(scope, index).and_then(|value| value.to_string(scope)) else { return };
+                let Some(value) = array.get_index(scope, index).and_then(|value| value.to_string(scope)) else {
+                    return;
+                };
                 values.push(value.to_rust_string_lossy(scope));
             }
         }

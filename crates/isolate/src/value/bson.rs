@@ -228,7 +228,8 @@ fn decode_document<'s>(
     let mut reference = false;
     for element in document {
         let (key, value) = checked(scope, element)?;
-        let Some(name) = v8::String::new_from_utf8(scope, key.as_str().as_bytes(), v8::NewStringType::Internalized) else {
+        let Some(name) = v8::String::new_from_utf8(scope, key.as_str().as_bytes(), v8::NewStringType::Internalized)
+        else {
             throw_range_error(scope, "Invalid string length");
             return None;
         };

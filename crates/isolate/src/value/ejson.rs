@@ -364,7 +364,11 @@ impl Form for Relaxed {
             Leaf::Int32(value) => write(output, &value.to_string()),
             Leaf::Int64(value) => write(output, &value.to_string()),
             Leaf::Double(value) if value.is_finite() => {
-                let text = if value == 0.0 && value.is_sign_negative() { "-0.0".to_owned() } else { number_text(scope, value) };
+                let text = if value == 0.0 && value.is_sign_negative() {
+                    "-0.0".to_owned()
+                } else {
+                    number_text(scope, value)
+                };
                 write(output, &text);
             }
             Leaf::Double(value) => Canonical::leaf(output, scope, Leaf::Double(value)),

@@ -48,9 +48,18 @@ pub(crate) enum Leaf {
     Date(i64),
     ObjectId([u8; 12]),
     Decimal128(String),
-    Binary { subtype: u8, bytes: Vec<u8> },
-    Regex { pattern: String, options: String },
-    Timestamp { time: u32, increment: u32 },
+    Binary {
+        subtype: u8,
+        bytes: Vec<u8>,
+    },
+    Regex {
+        pattern: String,
+        options: String,
+    },
+    Timestamp {
+        time: u32,
+        increment: u32,
+    },
     MinKey,
     MaxKey,
     Symbol(String),
@@ -169,12 +178,7 @@ enum Stepped<'s> {
 
 impl<'s> Walker<'s> {
     /// Starts writing an item: leaves are written, containers opened and put on the stack.
-    fn begin<S: Sink>(
-        &mut self,
-        scope: &mut v8::PinScope<'s, '_>,
-        item: Item<'s>,
-        sink: &mut S,
-    ) -> Result<(), Stop> {
+    fn begin<S: Sink>(&mut self, scope: &mut v8::PinScope<'s, '_>, item: Item<'s>, sink: &mut S) -> Result<(), Stop> {
         let (shape, source, object) = match item {
             Item::Leaf(leaf) => {
                 let written = sink.leaf(scope, leaf);
@@ -196,9 +200,7 @@ impl<'s> Walker<'s> {
                 }
                 let source = match shape {
                     Shape::Array => Source::Array(object),
-                    Shape::Document => {
-                        Source::Object(object, own_keys(scope, object).ok_or(Stop::Thrown)?)
-                    }
+                    Shape::Document => Source::Object(object, own_keys(scope, object).ok_or(Stop::Thrown)?),
                 };
                 (shape, source, Some(object))
             }
@@ -401,8 +403,10 @@ impl<'s> Walker<'s> {
             }
             if value.is_function() {
                 if S::PRINTS {
-                    let name = v8::Local::<v8::Function>::try_from(value)
-                        .map_or_else(|_| String::new(), |function| function.get_name(scope).to_rust_string_lossy(scope));
+                    let name = v8::Local::<v8::Function>::try_from(value).map_or_else(
+                        |_| String::new(),
+                        |function| function.get_name(scope).to_rust_string_lossy(scope),
+                    );
                     return Ok(Item::Leaf(Leaf::Note(format!("[Function: {name}]"))));
                 }
                 return Ok(Item::Nothing);
@@ -438,7 +442,8 @@ impl<'s> Walker<'s> {
                     return Ok(Item::Leaf(Leaf::Note("{}".to_owned())));
                 }
                 if value.is_native_error() {
-                    let text = value.to_detail_string(scope).map_or_else(String::new, |text| text.to_rust_string_lossy(scope));
+                    let text =
+                        value.to_detail_string(scope).map_or_else(String::new, |text| text.to_rust_string_lossy(scope));
                     return Ok(Item::Leaf(Leaf::String(text)));
                 }
                 return Ok(Item::Container(object, Shape::Document));
@@ -527,7 +532,8 @@ impl<'s> Walker<'s> {
         let mut options = String::new();
         if let Some(flags) = realm::entry(scope, "regExpOptions") {
             let receiver = v8::undefined(scope).into();
-            options = flags.call(scope, receiver, &[expression.into()]).ok_or(Stop::Thrown)?.to_rust_string_lossy(scope);
+            options =
+                flags.call(scope, receiver, &[expression.into()]).ok_or(Stop::Thrown)?.to_rust_string_lossy(scope);
         }
         Ok(Item::Leaf(Leaf::Regex { pattern, options }))
     }
@@ -558,10 +564,9 @@ impl<'s> Walker<'s> {
                 let subtype = element(scope, payload, 1).and_then(|subtype| subtype.uint32_value(scope)).unwrap_or(0);
                 Leaf::Binary { subtype: u8::try_from(subtype).unwrap_or(0), bytes }
             }
-            kind::REGULAR_EXPRESSION => Leaf::Regex {
-                pattern: element_text(scope, payload, 0),
-                options: element_text(scope, payload, 1),
-            },
+            kind::REGULAR_EXPRESSION => {
+                Leaf::Regex { pattern: element_text(scope, payload, 0), options: element_text(scope, payload, 1) }
+            }
             kind::TIMESTAMP => Leaf::Timestamp {
                 time: element(scope, payload, 0).and_then(|value| value.uint32_value(scope)).unwrap_or(0),
                 increment: element(scope, payload, 1).and_then(|value| value.uint32_value(scope)).unwrap_or(0),
@@ -791,10 +796,9 @@ pub(crate) fn return_value(
     };
     match written {
         Ok(serialized) => match v8::Local::<v8::String>::try_from(value) {
-            Ok(string) => Ok(ReturnValue::String {
-                text: string.to_rust_string_lossy(scope),
-                serialized: serialized.into(),
-            }),
+            Ok(string) => {
+                Ok(ReturnValue::String { text: string.to_rust_string_lossy(scope), serialized: serialized.into() })
+            }
             Err(_) => Ok(ReturnValue::Other(serialized.into())),
         },
         Err(Stop::Unsettled(promises)) => Err(NotReady::Unsettled(promises)),

@@ -107,7 +107,12 @@ fn time() {
         stopped(&pool, "time", body, cpu);
     }
     stopped(&pool, "time", "await new Promise(() => {})", &[NeverSettles]);
-    stopped(&pool, "time", "await context.services.get('mongodb-atlas').db('d').collection('c').insertOne({hang: 1})", &[WallTime]);
+    stopped(
+        &pool,
+        "time",
+        "await context.services.get('mongodb-atlas').db('d').collection('c').insertOne({hang: 1})",
+        &[WallTime],
+    );
     stopped(&pool, "time", "await new Promise(r => setTimeout(r, 60000))", &[WallTime]);
     stopped(&pool, "time", "await new Promise(() => setInterval(() => {}, 50))", &[WallTime]);
     let outcome = attack(&pool, "time", case("while (true) {} exports = 1;"));
@@ -121,7 +126,8 @@ fn time_inside_the_host() {
     let outcome = attack(&pool, "host", case("exports = () => context.functions.execute('main')"));
     let error = outcome.result.expect_err("endless");
     assert!(error.text.contains("RangeError") || error.kind == RunErrorKind::CpuTime, "{error:?}");
-    let outcome = attack(&pool, "host", case("exports = async () => { await null; return context.functions.execute('main') }"));
+    let outcome =
+        attack(&pool, "host", case("exports = async () => { await null; return context.functions.execute('main') }"));
     let error = outcome.result.expect_err("endless");
     assert!(matches!(error.kind, RunErrorKind::CpuTime | RunErrorKind::Heap | RunErrorKind::WallTime), "{error:?}");
     assert_eq!(pool.status().threads_parked, 0);
@@ -146,7 +152,8 @@ fn memory() {
             "{body}: {error:?}"
         );
     }
-    let outcome = attack(&pool, "memory", case("exports = () => { const a = []; for (;;) a.push(new Array(1000).fill(1.5)) }"));
+    let outcome =
+        attack(&pool, "memory", case("exports = () => { const a = []; for (;;) a.push(new Array(1000).fill(1.5)) }"));
     let error = outcome.result.expect_err("too much");
     assert_eq!((error.kind, error.text.as_str()), (Heap, "memory limit exceeded"));
     assert_eq!(pool.status().threads_parked, 0, "{:?}", pool.status());
@@ -171,7 +178,11 @@ fn array_buffers() {
         assert!(error.text.starts_with("RangeError"), "{body}: {error:?}");
     }
     // Garbage buffers do not count.
-    let outcome = attack(&pool, "buffers", case("exports = () => { for (let i = 0; i < 100; i++) new ArrayBuffer(1 << 20); return 1 }"));
+    let outcome = attack(
+        &pool,
+        "buffers",
+        case("exports = () => { for (let i = 0; i < 100; i++) new ArrayBuffer(1 << 20); return 1 }"),
+    );
     assert!(outcome.result.is_ok(), "{outcome:?}");
 }
 
@@ -207,7 +218,8 @@ fn stack() {
         let error = outcome.result.expect_err(body);
         assert!(error.text.contains("Error: "), "{body}: {error:?}");
     }
-    let outcome = attack(&pool, "stack", case(&format!("exports = () => {}1{}", "(".repeat(100_000), ")".repeat(100_000))));
+    let outcome =
+        attack(&pool, "stack", case(&format!("exports = () => {}1{}", "(".repeat(100_000), ")".repeat(100_000))));
     outcome.result.expect_err("too deep to parse");
     assert_eq!(pool.status().threads_parked, 0);
 }
@@ -263,8 +275,14 @@ fn output() {
     ] {
         stopped(&pool, "output", body, &[ResultTooLarge, CpuTime]);
     }
-    stopped(&pool, "output", "return new Proxy([], { ownKeys: () => Array.from({ length: 1e5 }, (_, i) => 'k' + i), getOwnPropertyDescriptor: () => ({ value: 1, enumerable: true, configurable: true }), get: () => new Proxy({}, {}) })", &[ResultTooLarge, CpuTime, NotSerializable]);
-    let mut run = case("exports = (p, r) => { for (;;) r.addHeader('a', 'b'.repeat(1000)) }").http(HttpPayload::default());
+    stopped(
+        &pool,
+        "output",
+        "return new Proxy([], { ownKeys: () => Array.from({ length: 1e5 }, (_, i) => 'k' + i), getOwnPropertyDescriptor: () => ({ value: 1, enumerable: true, configurable: true }), get: () => new Proxy({}, {}) })",
+        &[ResultTooLarge, CpuTime, NotSerializable],
+    );
+    let mut run =
+        case("exports = (p, r) => { for (;;) r.addHeader('a', 'b'.repeat(1000)) }").http(HttpPayload::default());
     run.result = ResultPolicy::Always(ResultFormat::Json);
     let error = attack(&pool, "output", run).result.expect_err("too much");
     assert!(matches!(error.kind, ResultTooLarge | CpuTime), "{error:?}");
@@ -317,7 +335,11 @@ fn console() {
 
 fn operations_and_timers() {
     let pool = new_pool(1);
-    let outcome = attack(&pool, "operations", case("exports = () => { for (let i = 0; i < 1e6; i++) setTimeout(() => {}, 1e6) }"));
+    let outcome = attack(
+        &pool,
+        "operations",
+        case("exports = () => { for (let i = 0; i < 1e6; i++) setTimeout(() => {}, 1e6) }"),
+    );
     let error = outcome.result.expect_err("too many timers");
     assert!(matches!(error.kind, RunErrorKind::PendingOperations | RunErrorKind::CpuTime), "{error:?}");
     let host = std::sync::Arc::new(crate::harness::FakeHost::default());
@@ -331,7 +353,13 @@ fn operations_and_timers() {
 }
 
 fn overload_and_drain() {
-    let pool = IsolatePool::new(isolate::PoolOptions { threads: 1, isolates_per_thread_max: 2, queue_max: 3, ..Default::default() }).expect("a pool");
+    let pool = IsolatePool::new(isolate::PoolOptions {
+        threads: 1,
+        isolates_per_thread_max: 2,
+        queue_max: 3,
+        ..Default::default()
+    })
+    .expect("a pool");
     let front = crate::harness::front();
     let started = Instant::now();
     let runs: Vec<_> = (0..12)
@@ -343,8 +371,15 @@ fn overload_and_drain() {
             front.spawn(async move { pool.run(invocation, host).await })
         })
         .collect();
-    let outcomes: Vec<Outcome> = front.block_on(async { futures::future::join_all(runs).await }).into_iter().map(|outcome| outcome.expect("no panic")).collect();
-    let refused = outcomes.iter().filter(|outcome| matches!(&outcome.result, Err(error) if error.kind == RunErrorKind::Overloaded)).count();
+    let outcomes: Vec<Outcome> = front
+        .block_on(async { futures::future::join_all(runs).await })
+        .into_iter()
+        .map(|outcome| outcome.expect("no panic"))
+        .collect();
+    let refused = outcomes
+        .iter()
+        .filter(|outcome| matches!(&outcome.result, Err(error) if error.kind == RunErrorKind::Overloaded))
+        .count();
     let served = outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
     assert!(served >= 3 && refused + served == 12, "{served} {refused}");
     assert!(started.elapsed() < Duration::from_secs(5));
@@ -364,7 +399,12 @@ fn threads_that_do_not_come_back() {
         outcome.result.expect_err(body);
     }
     assert!(pool.status().threads_parked >= 1, "{:?}", pool.status());
-    for body in ["let s = 'x'; for (;;) { s += s + Math.random(); s.charCodeAt(0) }", "new Array(2 ** 27).fill(1.5)", "Array.from({ length: 2 ** 26 }, (_, i) => i)", "const m = new Map(); for (let i = 0; i < 2 ** 24; i++) m.set(i, i)"] {
+    for body in [
+        "let s = 'x'; for (;;) { s += s + Math.random(); s.charCodeAt(0) }",
+        "new Array(2 ** 27).fill(1.5)",
+        "Array.from({ length: 2 ** 26 }, (_, i) => i)",
+        "const m = new Map(); for (let i = 0; i < 2 ** 24; i++) m.set(i, i)",
+    ] {
         let outcome = attack(&pool, "lost", case(&format!("exports = function () {{ {body} }};")));
         outcome.result.expect_err(body);
     }
@@ -373,7 +413,8 @@ fn threads_that_do_not_come_back() {
 fn memory_comes_back() {
     let pool = new_pool(1);
     let run = |body: &str| {
-        let outcome = attack(&pool, "back", case(&format!("exports = async function (p, r) {{ {body} }};")).http(payload("x")));
+        let outcome =
+            attack(&pool, "back", case(&format!("exports = async function (p, r) {{ {body} }};")).http(payload("x")));
         drop(outcome);
     };
     let resident = || {

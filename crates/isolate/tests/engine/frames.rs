@@ -25,25 +25,50 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
 }
 
 fn execute_by_reference() {
-    let run = |body: &str, callee: &str| case(&format!("exports = function () {{ {body} }};")).with("f", callee).answer();
+    let run =
+        |body: &str, callee: &str| case(&format!("exports = function () {{ {body} }};")).with("f", callee).answer();
     let execute = "context.functions.execute('f'";
-    assert_eq!(run(&format!("const s = {execute}, 1, 2); return s + 1;"), "exports = (a, b) => a + b"), r#"{"$numberInt":"4"}"#);
+    assert_eq!(
+        run(&format!("const s = {execute}, 1, 2); return s + 1;"), "exports = (a, b) => a + b"),
+        r#"{"$numberInt":"4"}"#
+    );
     assert_eq!(run(&format!("return {execute}) instanceof Promise"), "exports = async () => 1"), "true");
     assert_eq!(run(&format!("return {execute}).f()"), "exports = () => ({ f: () => 5 })"), r#"{"$numberInt":"5"}"#);
-    assert_eq!(run(&format!("const a = []; {execute}, a); return a"), "exports = a => { a.push(1) }"), r#"[{"$numberInt":"1"}]"#);
-    assert_eq!(run(&format!("let x = 0; {execute}, () => {{ x = 9 }}); return x"), "exports = f => f()"), r#"{"$numberInt":"9"}"#);
     assert_eq!(
-        run(&format!("try {{ {execute}) }} catch (e) {{ return e === saved }}"), "exports = () => { saved = new Error('x'); throw saved }"),
+        run(&format!("const a = []; {execute}, a); return a"), "exports = a => { a.push(1) }"),
+        r#"[{"$numberInt":"1"}]"#
+    );
+    assert_eq!(
+        run(&format!("let x = 0; {execute}, () => {{ x = 9 }}); return x"), "exports = f => f()"),
+        r#"{"$numberInt":"9"}"#
+    );
+    assert_eq!(
+        run(
+            &format!("try {{ {execute}) }} catch (e) {{ return e === saved }}"),
+            "exports = () => { saved = new Error('x'); throw saved }"
+        ),
         "true"
     );
-    assert_eq!(run(&format!("return {execute}).length"), "exports = function () { return arguments }"), r#"{"$numberInt":"0"}"#);
+    assert_eq!(
+        run(&format!("return {execute}).length"), "exports = function () { return arguments }"),
+        r#"{"$numberInt":"0"}"#
+    );
     // Top-level code runs again for each call (1.3).
-    assert_eq!(run(&format!("{execute}); {execute}); return n"), "n = (typeof n === 'undefined' ? 0 : n) + 1; exports = () => n"), r#"{"$numberInt":"2"}"#);
+    assert_eq!(
+        run(
+            &format!("{execute}); {execute}); return n"),
+            "n = (typeof n === 'undefined' ? 0 : n) + 1; exports = () => n"
+        ),
+        r#"{"$numberInt":"2"}"#
+    );
     // FN-43
     let source = "exports = async () => (await context.functions.execute('f', 'x').findOne({})).a";
     let callee = "exports = name => context.services.get('mongodb-atlas').db('d').collection(name)";
     assert_eq!(case(source).with("f", callee).answer(), r#"{"$numberInt":"1"}"#);
-    assert_eq!(case("exports = () => context.functions.execute('folder/f')").with("folder/f", "exports = () => 1").answer(), r#"{"$numberInt":"1"}"#);
+    assert_eq!(
+        case("exports = () => context.functions.execute('folder/f')").with("folder/f", "exports = () => 1").answer(),
+        r#"{"$numberInt":"1"}"#
+    );
     assert_eq!(
         case("exports = n => n === 0 ? 0 : 1 + context.functions.execute('main', n - 1)").arguments(&["20"]).answer(),
         r#"{"$numberInt":"20"}"#
@@ -90,7 +115,8 @@ fn authority_of_frames() {
     let mut run = with_callee(FrameAuthority::System, user());
     run.may_execute = true;
     run.user = json!({"id": "u1", "type": "normal"});
-    run.functions[0].source = Some("exports = () => [...context.functions.execute('f'), context.runningAsSystem()]".into());
+    run.functions[0].source =
+        Some("exports = () => [...context.functions.execute('f'), context.runningAsSystem()]".into());
     run.functions[1].source = Some("exports = () => [context.runningAsSystem(), context.user.type]".into());
     assert_eq!(run.answer(), r#"[true,"normal",false]"#);
 }
@@ -123,7 +149,12 @@ fn run_as_scripts() {
     let picked = |source: &str| authorities(with_callee(script(source), Authority::System)).remove(0);
     assert_eq!(picked("exports = () => 'u9'"), Authority::User("u9".into()));
     assert_eq!(picked("exports = () => ({ runAsSystemUser: true })"), Authority::System);
-    for source in ["exports = () => ({ __proto__: { runAsSystemUser: true } })", "exports = () => null", "exports = async () => 'u'", "exports = () => ''"] {
+    for source in [
+        "exports = () => ({ __proto__: { runAsSystemUser: true } })",
+        "exports = () => null",
+        "exports = async () => 'u'",
+        "exports = () => ''",
+    ] {
         let mut run = with_callee(script(source), Authority::User("u1".into()));
         run.may_execute = true;
         let (_, text) = run.failure();
@@ -141,7 +172,10 @@ fn context_members() {
           Object.getOwnPropertyDescriptor(context, 'services').value === context.services, context.app.name, context.request.remoteIPAddress]",
         r#"[true,true,"function",true,true,"app","127.0.0.1"]"#,
     );
-    check("return [context.services.get('nope') === undefined, context.services.get('__proto__') === undefined, context.services.get() === undefined]", "[true,true,true]");
+    check(
+        "return [context.services.get('nope') === undefined, context.services.get('__proto__') === undefined, context.services.get() === undefined]",
+        "[true,true,true]",
+    );
 }
 
 fn context_is_shared() {
@@ -168,15 +202,22 @@ fn values_and_environment() {
     let undefined = r#"{"$undefined":true}"#;
     assert_eq!(
         run.answer(),
-        format!(r#"[{{"$numberInt":"1"}},{undefined},"production","v",{undefined},{undefined},{undefined},{undefined}]"#)
+        format!(
+            r#"[{{"$numberInt":"1"}},{undefined},"production","v",{undefined},{undefined},{undefined},{undefined}]"#
+        )
     );
-    let mut run = case(r#"exports = function () { return new Function("context", "return context.values.get('v');")(context); }"#);
+    let mut run = case(
+        r#"exports = function () { return new Function("context", "return context.values.get('v');")(context); }"#,
+    );
     run.values = json!({"v": "x"}).as_object().cloned().expect("an object");
     assert_eq!(answer_of(&run.run()), "\"x\"");
 }
 
 fn system_user() {
-    check("return [context.user.id.length, context.user.custom_data.x, context.user.type]", r#"[{"$numberInt":"0"},{"$undefined":true},"system"]"#);
+    check(
+        "return [context.user.id.length, context.user.custom_data.x, context.user.type]",
+        r#"[{"$numberInt":"0"},{"$undefined":true},"system"]"#,
+    );
 }
 
 /// FN-58 and attack 50.
@@ -186,8 +227,14 @@ fn hidden_globals() {
            .filter(name => name in globalThis || eval('typeof ' + name) !== 'undefined')",
         "[]",
     );
-    check("return ['BSON', 'EJSON', 'HTTPResponse', 'console', 'utils', 'Buffer', 'process', 'setTimeout', 'URL', 'global', 'queueMicrotask'].filter(name => typeof globalThis[name] === 'undefined')", "[]");
+    check(
+        "return ['BSON', 'EJSON', 'HTTPResponse', 'console', 'utils', 'Buffer', 'process', 'setTimeout', 'URL', 'global', 'queueMicrotask'].filter(name => typeof globalThis[name] === 'undefined')",
+        "[]",
+    );
     check("return Object.keys(globalThis)", "[]");
-    check("BSON = 1; console = 2; HTTPResponse = 3; return [BSON, console, HTTPResponse]", r#"[{"$numberInt":"1"},{"$numberInt":"2"},{"$numberInt":"3"}]"#);
+    check(
+        "BSON = 1; console = 2; HTTPResponse = 3; return [BSON, console, HTTPResponse]",
+        r#"[{"$numberInt":"1"},{"$numberInt":"2"},{"$numberInt":"3"}]"#,
+    );
     check("try { await import('data:text/javascript,1') } catch (e) { return e instanceof TypeError }", "true");
 }

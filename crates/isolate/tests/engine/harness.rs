@@ -243,4 +243,3 @@ pub fn payload(body: &str) -> HttpPayload {
         body: (!body.is_empty()).then(|| body.to_owned().into()),
     }
 }
-

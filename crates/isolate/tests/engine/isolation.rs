@@ -4,7 +4,15 @@ use crate::harness::{case, check};
 use crate::trials;
 
 pub fn trials() -> Vec<libtest_mimic::Trial> {
-    trials![patched_built_ins, late_continuations, constructor_walks, call_sites, hostile_prototypes, forged_brands, private_names]
+    trials![
+        patched_built_ins,
+        late_continuations,
+        constructor_walks,
+        call_sites,
+        hostile_prototypes,
+        forged_brands,
+        private_names
+    ]
 }
 
 /// Runs the first source, then the second in the same isolate, and gives the second's answer.
@@ -42,7 +50,10 @@ fn patched_built_ins() {
     let second = "exports = async () => [({}).a, typeof [].push, typeof Promise.prototype.then, typeof RegExp.prototype.exec, typeof x,
         typeof JSON.parse, typeof EJSON.parse, BSON.ObjectId().y, context.z, typeof console.log, (async () => {}).b, typeof context.functions.execute,
         RegExp.$1, Error.stackTraceLimit, Math.random() === 4, typeof Error.prepareStackTrace].join()";
-    assert_eq!(after(first, second), "\",function,function,function,undefined,function,function,,,function,,function,,10,false,undefined\"");
+    assert_eq!(
+        after(first, second),
+        "\",function,function,function,undefined,function,function,,,function,,function,,10,false,undefined\""
+    );
 }
 
 fn late_continuations() {
@@ -54,7 +65,10 @@ fn late_continuations() {
 }
 
 fn constructor_walks() {
-    check("try { this.constructor.constructor('return process')().binding('fs') } catch (e) { return e instanceof Error }", "true");
+    check(
+        "try { this.constructor.constructor('return process')().binding('fs') } catch (e) { return e instanceof Error }",
+        "true",
+    );
     check("return Object.keys(process.env).length", r#"{"$numberInt":"0"}"#);
     check(
         "const fs = [Function, (async () => {}).constructor, (function* () {}).constructor, (async function* () {}).constructor];
@@ -62,7 +76,10 @@ fn constructor_walks() {
         r#"{"$numberInt":"4"}"#,
     );
     check("return context.functions.execute.constructor('return this')() === globalThis", "true");
-    assert_eq!(case("exports = function () { return [arguments.callee.caller, exports.caller] }").answer(), "[null,null]");
+    assert_eq!(
+        case("exports = function () { return [arguments.callee.caller, exports.caller] }").answer(),
+        "[null,null]"
+    );
 }
 
 /// Attack 51 and 52: stack frames do not lead to prelude functions.
@@ -102,9 +119,15 @@ fn forged_brands() {
     let (_, text) = case("exports = () => Object.create(BSON.ObjectId.prototype)").failure();
     assert!(text.starts_with("TypeError"), "{text}");
     check("try { BSON.ObjectId.prototype.toString.call({}) } catch (e) { return e instanceof TypeError }", "true");
-    check("const id = BSON.ObjectId('5e58667d902d38559c802b13'); return [Reflect.ownKeys(id), JSON.stringify(Object.getOwnPropertyDescriptors(id))]", r#"[[],"{}"]"#);
+    check(
+        "const id = BSON.ObjectId('5e58667d902d38559c802b13'); return [Reflect.ownKeys(id), JSON.stringify(Object.getOwnPropertyDescriptors(id))]",
+        r#"[[],"{}"]"#,
+    );
 }
 
 fn private_names() {
-    check("const p = new Proxy(BSON.ObjectId(), { get() { throw 1 } }); try { p.toString() } catch (e) { return e }", r#"{"$numberInt":"1"}"#);
+    check(
+        "const p = new Proxy(BSON.ObjectId(), { get() { throw 1 } }); try { p.toString() } catch (e) { return e }",
+        r#"{"$numberInt":"1"}"#,
+    );
 }

@@ -84,14 +84,17 @@ fn scopes_of_files() {
     let source = "exports = () => { context.functions.execute('A'); return [typeof h, g()]; }";
     assert_eq!(case(source).with("A", a).answer(), r#"["undefined",{"$numberInt":"7"}]"#);
     // FN-13, FN-14
-    let a = "t = () => 8; exports = function () { Array.prototype.last = function () { return this[this.length - 1]; }; };";
+    let a =
+        "t = () => 8; exports = function () { Array.prototype.last = function () { return this[this.length - 1]; }; };";
     let source = "exports = () => { context.functions.execute('A'); return [t(), [1, 2].last()]; }";
     assert_eq!(case(source).with("A", a).answer(), r#"[{"$numberInt":"8"},{"$numberInt":"2"}]"#);
 }
 
 fn globals_of_one_run() {
     let make = || {
-        let mut case = case("exports = () => { const was = typeof counter; counter = 1; Array.prototype.x = 1; return [was, [].x === undefined]; }");
+        let mut case = case(
+            "exports = () => { const was = typeof counter; counter = 1; Array.prototype.x = 1; return [was, [].x === undefined]; }",
+        );
         case.key = "globals of one run".into();
         case
     };
@@ -105,7 +108,9 @@ fn syntax_errors() {
     let (code, text) = case("const exports = () => 1;").failure();
     assert_eq!(code, "FunctionSyntaxError");
     assert!(text.contains("exports") && text.starts_with("SyntaxError: "), "{text}");
-    for source in ["exports = () => {", "} {", "}); evil(); (function () {", "await x;", "exports = 1 }); }) //", "import.meta"] {
+    for source in
+        ["exports = () => {", "} {", "}); evil(); (function () {", "await x;", "exports = 1 }); }) //", "import.meta"]
+    {
         let outcome = case(source).run();
         let error = outcome.result.expect_err(source);
         assert_eq!(error.kind, RunErrorKind::Syntax, "{source}: {error}");
@@ -122,7 +127,10 @@ fn syntax_errors() {
 fn positions_are_the_files_own() {
     let outcome = case("exports = function main() { throw new Error('here'); };").run();
     let stack = outcome.result.expect_err("it throws").stack.expect("an error has a stack");
-    assert!(stack.contains("at main (functions/main.js:1:35)") || stack.contains("at exports (functions/main.js:1:35)"), "{stack}");
+    assert!(
+        stack.contains("at main (functions/main.js:1:35)") || stack.contains("at exports (functions/main.js:1:35)"),
+        "{stack}"
+    );
     assert!(!stack.contains("selvedge:"), "{stack}");
     let outcome = case("\n\nexports = async () => {\n  await null;\n  null.x;\n};").run();
     let stack = outcome.result.expect_err("it throws").stack.expect("an error has a stack");
@@ -162,7 +170,8 @@ fn arguments_arrive() {
     let (_, text) = case(echo).arguments(&["{oops"]).failure();
     assert!(text.starts_with("SyntaxError"), "{text}");
     // FN-19
-    let destructured = "exports = function ({ query, body }, response) { return [query, body, typeof response.setBody]; };";
+    let destructured =
+        "exports = function ({ query, body }, response) { return [query, body, typeof response.setBody]; };";
     assert_eq!(
         case(destructured).arguments(&[r#"{"query":{"a":"b"}}"#, "{}"]).answer(),
         r#"[{"a":"b"},{"$undefined":true},"undefined"]"#
@@ -178,7 +187,8 @@ fn with_collection(body: &str) -> crate::harness::Case {
 fn nested_promises_and_cursors() {
     let stored = r#"{"a":{"$numberInt":"1"},"b":{"$numberLong":"2"},"c":{"$numberDouble":"3.0"},"id":{"$oid":"5e58667d902d38559c802b13"}}"#;
     assert_eq!(
-        with_collection("return { n: coll.count(), docs: coll.find().toArray(), deep: [{p: Promise.resolve(1)}] };").answer(),
+        with_collection("return { n: coll.count(), docs: coll.find().toArray(), deep: [{p: Promise.resolve(1)}] };")
+            .answer(),
         format!(r#"{{"n":{{"$numberInt":"7"}},"docs":[{stored}],"deep":[{{"p":{{"$numberInt":"1"}}}}]}}"#)
     );
     let sync = format!("exports = function () {{ {COLL} return coll.find({{}}); }};");
@@ -198,7 +208,9 @@ fn floating_work() {
     assert_eq!(answer_of(&run.run_on(pool(), &host)), "\"done\"");
     assert_eq!(host.inserted.load(SeqCst), 50);
     let host = Arc::new(FakeHost::default());
-    let run = with_collection("[1, 2, 3].forEach(async i => { await coll.insertOne({i, sleep: 5}); await coll.insertOne({i}); });");
+    let run = with_collection(
+        "[1, 2, 3].forEach(async i => { await coll.insertOne({i, sleep: 5}); await coll.insertOne({i}); });",
+    );
     run.run_on(pool(), &host).result.expect("success");
     assert_eq!(host.inserted.load(SeqCst), 6);
     // Started before the handler threw: done all the same.
@@ -207,7 +219,9 @@ fn floating_work() {
     assert_eq!(run.run_on(pool(), &host).result.expect_err("it throws").text, "Error: late");
     assert_eq!(host.inserted.load(SeqCst), 1);
     // FN-26
-    let source = format!("exports = function (payload, response) {{ {COLL} coll.count().then(n => response.setBody(String(n))); }};");
+    let source = format!(
+        "exports = function (payload, response) {{ {COLL} coll.count().then(n => response.setBody(String(n))); }};"
+    );
     let outcome = case(&source).http(payload("")).run();
     assert_eq!(outcome.result.expect("success").response.body.expect("a body").bytes, "7");
     // A pending timer does not hold the run.
@@ -224,7 +238,8 @@ fn floating_rejections() {
     assert!(text.contains("E11000"), "{text}");
     // FN-28
     assert_eq!(
-        with_collection("const p = Promise.reject(new Error('x')); await coll.count(); p.catch(() => {}); return 1;").answer(),
+        with_collection("const p = Promise.reject(new Error('x')); await coll.count(); p.catch(() => {}); return 1;")
+            .answer(),
         r#"{"$numberInt":"1"}"#
     );
 }
@@ -256,7 +271,9 @@ fn number_types() {
     );
     // A changed number goes by its value; the unchanged one beside it keeps its type, also on the way to the database.
     let host = Arc::new(FakeHost::default());
-    let run = with_collection("const doc = await coll.findOne({}); doc.c = 4; await coll.insertOne({doc, m: new Map([['k', 1n]]), u: undefined}); return 1;");
+    let run = with_collection(
+        "const doc = await coll.findOne({}); doc.c = 4; await coll.insertOne({doc, m: new Map([['k', 1n]]), u: undefined}); return 1;",
+    );
     run.run_on(pool(), &host).result.expect("success");
     let calls = host.calls.lock().expect("not poisoned");
     let sent: bson::Document = bson::deserialize_from_slice(&calls[1].arguments).expect("BSON");
@@ -293,21 +310,31 @@ fn values_serialise() {
         ("return new Error('x')", "{}"),
         ("return {2: 'b', 1: 'a', x: 'c'}", r#"{"1":"a","2":"b","x":"c"}"#),
         ("return [new Number(5), new String('s'), new Boolean(false)]", r#"[{"$numberInt":"5"},"s",false]"#),
-        ("return [BSON.MinKey, BSON.MaxKey, BSON.Decimal128('1.20'), BSON.Long(5), BSON.Double(1), BSON.Int32(2)]",
-         r#"[{"$minKey":1},{"$maxKey":1},{"$numberDecimal":"1.20"},{"$numberLong":"5"},{"$numberDouble":"1.0"},{"$numberInt":"2"}]"#),
+        (
+            "return [BSON.MinKey, BSON.MaxKey, BSON.Decimal128('1.20'), BSON.Long(5), BSON.Double(1), BSON.Int32(2)]",
+            r#"[{"$minKey":1},{"$maxKey":1},{"$numberDecimal":"1.20"},{"$numberLong":"5"},{"$numberDouble":"1.0"},{"$numberInt":"2"}]"#,
+        ),
         ("const o = {}; return [o, o]", "[{},{}]"),
         ("const a = []; a.length = 3; return a", r#"[{"$undefined":true},{"$undefined":true},{"$undefined":true}]"#),
     ] {
         let got = case(&format!("exports = function () {{ {body} }};")).answer();
         assert_eq!(got, expected, "{body}");
     }
-    for body in ["const o = {}; o.o = o; return o;", "return 2n ** 64n", "return { get x() { throw new TypeError('no') } }",
-        "return new Proxy({}, { ownKeys() { throw new TypeError('no') } })", "const a = []; a[0] = a; return a;",
-        "const r = Proxy.revocable({}, {}); r.revoke(); return [r.proxy];"]
-    {
+    for body in [
+        "const o = {}; o.o = o; return o;",
+        "return 2n ** 64n",
+        "return { get x() { throw new TypeError('no') } }",
+        "return new Proxy({}, { ownKeys() { throw new TypeError('no') } })",
+        "const a = []; a[0] = a; return a;",
+        "const r = Proxy.revocable({}, {}); r.revoke(); return [r.proxy];",
+    ] {
         let outcome = case(&format!("exports = function () {{ {body} }};")).run();
         let error = outcome.result.expect_err(body);
-        assert_eq!((error.kind, error.error_code.as_str()), (RunErrorKind::NotSerializable, "FunctionExecutionError"), "{body}");
+        assert_eq!(
+            (error.kind, error.error_code.as_str()),
+            (RunErrorKind::NotSerializable, "FunctionExecutionError"),
+            "{body}"
+        );
     }
 }
 
@@ -318,7 +345,9 @@ fn json_column() {
         case.answer()
     };
     assert_eq!(
-        json("return {i: 1, f: 1.5, n: NaN, u: undefined, d: new Date(0), o: BSON.ObjectId('5e58667d902d38559c802b13'), b: BSON.Binary.fromText('hi'), m: BSON.MinKey, x: BSON.Decimal128('1.20'), r: /^H/i, t: BSON.Timestamp(1, 2), l: BSON.Long(0, 1), far: new Date(-62198755200001), a: [undefined]}"),
+        json(
+            "return {i: 1, f: 1.5, n: NaN, u: undefined, d: new Date(0), o: BSON.ObjectId('5e58667d902d38559c802b13'), b: BSON.Binary.fromText('hi'), m: BSON.MinKey, x: BSON.Decimal128('1.20'), r: /^H/i, t: BSON.Timestamp(1, 2), l: BSON.Long(0, 1), far: new Date(-62198755200001), a: [undefined]}"
+        ),
         r#"{"i":1,"f":1.5,"n":null,"d":"1970-01-01T00:00:00.000Z","o":"5e58667d902d38559c802b13","b":{"Subtype":0,"Data":"aGk="},"m":{},"x":"1.20","r":{"Pattern":"^H","Options":"i"},"t":{"T":2,"I":1},"l":4294967296,"far":"-000002-12-31T23:59:59.999Z","a":[null]}"#
     );
     assert_eq!(json("return new Date(8.64e15)"), "\"+275760-09-13T00:00:00.000Z\"");
@@ -393,7 +422,8 @@ fn webhook_payload() {
 }
 
 fn github_and_twilio_payloads() {
-    let mut run = case("exports = (event, response) => [event.commits[0].id, typeof event.$oid, typeof response.setBody]");
+    let mut run =
+        case("exports = (event, response) => [event.commits[0].id, typeof event.$oid, typeof response.setBody]");
     run.arguments = Arguments::Json(r#"{"commits":[{"id":"x"}],"$oid":"y"}"#.into());
     assert_eq!(answer_of(&run.run()), r#"["x","string","function"]"#);
     let mut run = case("exports = (fields) => fields.Body + fields.From");
@@ -467,13 +497,17 @@ fn response_arguments() {
         ("5", r#"{"$numberInt":"5"}"#, true),
         ("Buffer.from('raw')", "raw", false),
     ] {
-        let outcome = case(&format!("exports = (p, response) => {{ response.setBody({body}) }};")).http(payload("")).run();
+        let outcome =
+            case(&format!("exports = (p, response) => {{ response.setBody({body}) }};")).http(payload("")).run();
         let got = outcome.result.expect("success").response.body.expect("a body");
         assert_eq!((&got.bytes[..], got.is_text), (bytes.as_bytes(), is_text), "{body}");
     }
     let (_, text) = case("exports = () => { const { setBody } = new HTTPResponse(); setBody('x') }").failure();
     assert!(text.starts_with("TypeError"), "{text}");
-    check("const r = HTTPResponse(); return [r.setBody('x') === r, r instanceof HTTPResponse, Object.keys(r)]", "[true,true,[]]");
+    check(
+        "const r = HTTPResponse(); return [r.setBody('x') === r, r instanceof HTTPResponse, Object.keys(r)]",
+        "[true,true,[]]",
+    );
 }
 
 fn response_policies() {
