@@ -58,7 +58,8 @@ impl CollectionAccess for Memory {
 
 /// Extended JSON with single quotes for double ones.
 fn json(text: &str) -> Bson {
-    let value: serde_json::Value = serde_json::from_str(&text.replace('\'', "\"")).unwrap_or_else(|error| panic!("{error} in {text}"));
+    let value: serde_json::Value =
+        serde_json::from_str(&text.replace('\'', "\"")).unwrap_or_else(|error| panic!("{error} in {text}"));
     Bson::try_from(value).unwrap()
 }
 
@@ -69,7 +70,12 @@ fn list(text: &str) -> Vec<Document> {
     }
 }
 
-fn run_with(options: &PipelineOptions, documents: Vec<Document>, other: Vec<Document>, stages: &[Bson]) -> Result<Vec<Bson>> {
+fn run_with(
+    options: &PipelineOptions,
+    documents: Vec<Document>,
+    other: Vec<Document>,
+    stages: &[Bson],
+) -> Result<Vec<Bson>> {
     let memory = Arc::new(Memory { documents, other });
     let context = QueryContext::default();
     let pipeline = Pipeline::parse(stages, options, &context)?;
@@ -123,7 +129,10 @@ fn date_arithmetic() {
     value(
         "$dateSubtract",
         "{}",
-        &format!("{{'$dateSubtract': {{'startDate': {}, 'unit': 'month', 'amount': 1}}}}", date("2021-03-31T00:00:00Z")),
+        &format!(
+            "{{'$dateSubtract': {{'startDate': {}, 'unit': 'month', 'amount': 1}}}}",
+            date("2021-03-31T00:00:00Z")
+        ),
         &date("2021-02-28T00:00:00Z"),
     );
     fails(page, "[{}]", &format!("[{{'$project': {{'v': {}}}}}]", add("2020-01-01T00:00:00Z", "fortnight", 1, "")), 9);
@@ -142,9 +151,19 @@ fn date_difference() {
     value(page, "{}", &diff("2021-01-01T00:00:00Z", "2021-12-31T00:00:00Z", "month", ""), &long(11));
     value(page, "{}", &diff("2021-01-01T00:00:00Z", "2021-04-01T00:00:00Z", "quarter", ""), &long(1));
     value(page, "{}", &diff("2021-01-02T00:00:00Z", "2021-01-03T00:00:00Z", "week", ""), &long(1));
-    value(page, "{}", &diff("2021-01-02T00:00:00Z", "2021-01-03T00:00:00Z", "week", ", 'startOfWeek': 'monday'"), &long(0));
+    value(
+        page,
+        "{}",
+        &diff("2021-01-02T00:00:00Z", "2021-01-03T00:00:00Z", "week", ", 'startOfWeek': 'monday'"),
+        &long(0),
+    );
     value(page, "{}", &diff("2021-01-03T00:00:00Z", "2021-01-01T00:00:00Z", "day", ""), &long(-2));
-    value(page, "{}", &diff("2021-03-14T05:30:00Z", "2021-03-14T08:30:00Z", "hour", ", 'timezone': 'America/New_York'"), &long(3));
+    value(
+        page,
+        "{}",
+        &diff("2021-03-14T05:30:00Z", "2021-03-14T08:30:00Z", "hour", ", 'timezone': 'America/New_York'"),
+        &long(3),
+    );
     value(page, "{}", &diff("2021-01-01T00:00:00Z", "2021-01-01T00:00:01Z", "millisecond", ""), &long(1000));
 }
 
@@ -168,12 +187,7 @@ fn date_truncation() {
         &date("2020-05-18T07:00:00Z"),
     );
     // The page's example: two-week bins count from the first Monday of 2000.
-    value(
-        page,
-        "{}",
-        &trunc("2021-11-29T14:10:30Z", "'unit': 'quarter', 'binSize': 2"),
-        &date("2021-07-01T00:00:00Z"),
-    );
+    value(page, "{}", &trunc("2021-11-29T14:10:30Z", "'unit': 'quarter', 'binSize': 2"), &date("2021-07-01T00:00:00Z"));
     value(page, "{}", &trunc("1999-12-31T23:59:59Z", "'unit': 'year', 'binSize': 10"), &date("1990-01-01T00:00:00Z"));
 }
 
@@ -183,8 +197,18 @@ fn fields_with_awkward_names() {
     value("$getField", "{'a.b': 1, '$c': 2}", "{'$getField': {'$literal': '$c'}}", "2");
     value("$getField", "{'d': {'x.y': 3}}", "{'$getField': {'field': 'x.y', 'input': '$d'}}", "3");
     value("$getField", "{}", "{'$getField': 'none'}", "");
-    value("$setField", "{'d': {'x': 1}}", "{'$setField': {'field': 'p.q', 'input': '$d', 'value': 2}}", "{'x': 1, 'p.q': 2}");
-    value("$setField", "{'d': {'x': 1, 'y': 2}}", "{'$setField': {'field': 'x', 'input': '$d', 'value': '$$REMOVE'}}", "{'y': 2}");
+    value(
+        "$setField",
+        "{'d': {'x': 1}}",
+        "{'$setField': {'field': 'p.q', 'input': '$d', 'value': 2}}",
+        "{'x': 1, 'p.q': 2}",
+    );
+    value(
+        "$setField",
+        "{'d': {'x': 1, 'y': 2}}",
+        "{'$setField': {'field': 'x', 'input': '$d', 'value': '$$REMOVE'}}",
+        "{'y': 2}",
+    );
     value("$unsetField", "{'d': {'p.q': 1, 'y': 2}}", "{'$unsetField': {'field': 'p.q', 'input': '$d'}}", "{'y': 2}");
     value("$setField", "{'d': null}", "{'$setField': {'field': 'x', 'input': '$d', 'value': 2}}", "null");
 }
@@ -208,7 +232,12 @@ fn arrays() {
     value("$lastN", "{'a': [1, 2, 3]}", "{'$lastN': {'input': '$a', 'n': 2}}", "[2, 3]");
     value("$maxN", "{'a': [1, null, 3, 2]}", "{'$maxN': {'input': '$a', 'n': 2}}", "[3, 2]");
     value("$minN", "{'a': [1, null, 3, 2]}", "{'$minN': {'input': '$a', 'n': 2}}", "[1, 2]");
-    value("$filter", "{'a': [1, 2, 3, 4]}", "{'$filter': {'input': '$a', 'cond': {'$gt': ['$$this', 1]}, 'limit': 2}}", "[2, 3]");
+    value(
+        "$filter",
+        "{'a': [1, 2, 3, 4]}",
+        "{'$filter': {'input': '$a', 'cond': {'$gt': ['$$this', 1]}, 'limit': 2}}",
+        "[2, 3]",
+    );
     value("$ifNull", "{'b': 2}", "{'$ifNull': ['$a', null, '$b', 3]}", "2");
 }
 
@@ -224,7 +253,12 @@ fn bits_and_numbers() {
     value("$sigmoid", "{}", "{'$sigmoid': 0}", "{'$numberDouble': '0.5'}");
     value("$tsSecond", "{'t': {'$timestamp': {'t': 7, 'i': 3}}}", "{'$tsSecond': '$t'}", "{'$numberLong': '7'}");
     value("$tsIncrement", "{'t': {'$timestamp': {'t': 7, 'i': 3}}}", "{'$tsIncrement': '$t'}", "{'$numberLong': '3'}");
-    value("$median", "{'a': [25, 30, 40, 45, 45]}", "{'$median': {'input': '$a', 'method': 'approximate'}}", "{'$numberDouble': '40'}");
+    value(
+        "$median",
+        "{'a': [25, 30, 40, 45, 45]}",
+        "{'$median': {'input': '$a', 'method': 'approximate'}}",
+        "{'$numberDouble': '40'}",
+    );
     value(
         "$percentile",
         "{'a': [1, 2, 3, 4]}",
@@ -235,12 +269,42 @@ fn bits_and_numbers() {
 
 #[test]
 fn conversions() {
-    value("$convert", "{}", "{'$convert': {'input': 'aGVsbG8=', 'to': 'binData', 'format': 'base64'}}", "{'$binary': {'base64': 'aGVsbG8=', 'subType': '00'}}");
-    value("$convert", "{'b': {'$binary': {'base64': 'aGVsbG8=', 'subType': '00'}}}", "{'$convert': {'input': '$b', 'to': 'string', 'format': 'utf8'}}", "'hello'");
-    value("$convert", "{'b': {'$binary': {'base64': 'aGVsbG8=', 'subType': '00'}}}", "{'$convert': {'input': '$b', 'to': 'string', 'format': 'hex'}}", "'68656C6C6F'");
-    value("$toUUID", "{}", "{'$toUUID': '0e3b9063-8abd-4eb3-9f9f-f4c59fd30a60'}", "{'$binary': {'base64': 'DjuQY4q9TrOfn/TFn9MKYA==', 'subType': '04'}}");
-    value("$convert", "{}", "{'$convert': {'input': 1, 'to': 'binData'}}", "{'$binary': {'base64': 'AQAAAA==', 'subType': '00'}}");
-    value("$convert", "{}", "{'$convert': {'input': {'$binary': {'base64': 'AAAAAQ==', 'subType': '00'}}, 'to': 'int', 'byteOrder': 'big'}}", "1");
+    value(
+        "$convert",
+        "{}",
+        "{'$convert': {'input': 'aGVsbG8=', 'to': 'binData', 'format': 'base64'}}",
+        "{'$binary': {'base64': 'aGVsbG8=', 'subType': '00'}}",
+    );
+    value(
+        "$convert",
+        "{'b': {'$binary': {'base64': 'aGVsbG8=', 'subType': '00'}}}",
+        "{'$convert': {'input': '$b', 'to': 'string', 'format': 'utf8'}}",
+        "'hello'",
+    );
+    value(
+        "$convert",
+        "{'b': {'$binary': {'base64': 'aGVsbG8=', 'subType': '00'}}}",
+        "{'$convert': {'input': '$b', 'to': 'string', 'format': 'hex'}}",
+        "'68656C6C6F'",
+    );
+    value(
+        "$toUUID",
+        "{}",
+        "{'$toUUID': '0e3b9063-8abd-4eb3-9f9f-f4c59fd30a60'}",
+        "{'$binary': {'base64': 'DjuQY4q9TrOfn/TFn9MKYA==', 'subType': '04'}}",
+    );
+    value(
+        "$convert",
+        "{}",
+        "{'$convert': {'input': 1, 'to': 'binData'}}",
+        "{'$binary': {'base64': 'AQAAAA==', 'subType': '00'}}",
+    );
+    value(
+        "$convert",
+        "{}",
+        "{'$convert': {'input': {'$binary': {'base64': 'AAAAAQ==', 'subType': '00'}}, 'to': 'int', 'byteOrder': 'big'}}",
+        "1",
+    );
     fails("$toInt", "[{}]", "[{'$project': {'v': {'$toInt': 'x'}}}]", 241);
     fails("$convert", "[{}]", "[{'$project': {'v': {'$convert': {'input': 1, 'to': 'nothing'}}}}]", 2);
 }
@@ -258,7 +322,11 @@ fn group_accumulators() {
     gives("$bottomN", "{'$bottomN': {'n': 2, 'output': '$s', 'sortBy': {'s': -1}}}", "[31, 1]");
     gives("$firstN", "{'$firstN': {'n': 2, 'input': '$s'}}", "[31, 33]");
     gives("$lastN", "{'$lastN': {'n': 2, 'input': '$s'}}", "[99, 1]");
-    gives("$maxN", "{'$maxN': {'n': {'$cond': {'if': {'$eq': ['$g', 'G2']}, 'then': 1, 'else': 3}}, 'input': '$s'}}", "[99, 33, 31]");
+    gives(
+        "$maxN",
+        "{'$maxN': {'n': {'$cond': {'if': {'$eq': ['$g', 'G2']}, 'then': 1, 'else': 3}}, 'input': '$s'}}",
+        "[99, 33, 31]",
+    );
     gives("$minN", "{'$minN': {'n': 2, 'input': '$s'}}", "[1, 31]");
     gives("$count", "{'$count': {}}", "4");
     gives("$median", "{'$median': {'input': '$s', 'method': 'approximate'}}", "{'$numberDouble': '31'}");
@@ -275,7 +343,9 @@ fn group_accumulators() {
 fn windows() {
     let cakes = "[{'_id': 0, 't': 'CA', 'd': 1, 'q': 120}, {'_id': 1, 't': 'CA', 'd': 3, 'q': 162}, {'_id': 2, 't': 'WA', 'd': 1, 'q': 134}, {'_id': 3, 't': 'WA', 'd': 2, 'q': 104}, {'_id': 4, 't': 'CA', 'd': 2, 'q': 145}]";
     let window = |output: &str| {
-        format!("[{{'$setWindowFields': {{'partitionBy': '$t', 'sortBy': {{'d': 1}}, 'output': {{'v': {output}}}}}}}, {{'$project': {{'v': 1}}}}]")
+        format!(
+            "[{{'$setWindowFields': {{'partitionBy': '$t', 'sortBy': {{'d': 1}}, 'output': {{'v': {output}}}}}}}, {{'$project': {{'v': 1}}}}]"
+        )
     };
     let gives = |page: &str, output: &str, values: [&str; 5]| {
         // In the order of partitions, then of `d`.
@@ -283,13 +353,29 @@ fn windows() {
             [0, 4, 1, 2, 3].iter().zip(values).map(|(id, value)| format!("{{'_id': {id}, 'v': {value}}}")).collect();
         check(page, cakes, &window(output), &format!("[{}]", rows.join(", ")));
     };
-    gives("$setWindowFields", "{'$sum': '$q', 'window': {'documents': ['unbounded', 'current']}}", ["120", "265", "427", "134", "238"]);
+    gives(
+        "$setWindowFields",
+        "{'$sum': '$q', 'window': {'documents': ['unbounded', 'current']}}",
+        ["120", "265", "427", "134", "238"],
+    );
     gives("$setWindowFields", "{'$sum': '$q', 'window': {'documents': [-1, 0]}}", ["120", "265", "307", "134", "238"]);
-    gives("$setWindowFields", "{'$max': '$q', 'window': {'range': [-1, 'current']}}", ["120", "145", "162", "134", "134"]);
-    gives("$setWindowFields", "{'$push': '$q'}", ["[120, 145, 162]", "[120, 145, 162]", "[120, 145, 162]", "[134, 104]", "[134, 104]"]);
+    gives(
+        "$setWindowFields",
+        "{'$max': '$q', 'window': {'range': [-1, 'current']}}",
+        ["120", "145", "162", "134", "134"],
+    );
+    gives(
+        "$setWindowFields",
+        "{'$push': '$q'}",
+        ["[120, 145, 162]", "[120, 145, 162]", "[120, 145, 162]", "[134, 104]", "[134, 104]"],
+    );
     gives("$documentNumber", "{'$documentNumber': {}}", ["1", "2", "3", "1", "2"]);
     gives("$rank", "{'$rank': {}}", ["1", "2", "3", "1", "2"]);
-    gives("$shift", "{'$shift': {'output': '$q', 'by': 1, 'default': 'none'}}", ["145", "162", "'none'", "104", "'none'"]);
+    gives(
+        "$shift",
+        "{'$shift': {'output': '$q', 'by': 1, 'default': 'none'}}",
+        ["145", "162", "'none'", "104", "'none'"],
+    );
     gives("$shift", "{'$shift': {'output': '$q', 'by': -1}}", ["null", "120", "145", "null", "134"]);
     gives(
         "$derivative",
@@ -365,7 +451,8 @@ fn densify_and_fill() {
 #[test]
 fn sources_and_joins() {
     let database = PipelineOptions::new("test", None);
-    let Bson::Array(stages) = json("[{'$documents': [{'x': 10}, {'x': {'$add': [1, 1]}}]}, {'$match': {'x': 2}}]") else {
+    let Bson::Array(stages) = json("[{'$documents': [{'x': 10}, {'x': {'$add': [1, 1]}}]}, {'$match': {'x': 2}}]")
+    else {
         unreachable!()
     };
     assert_eq!(run_with(&database, Vec::new(), Vec::new(), &stages).unwrap(), vec![json("{'x': 2}")], "$documents");
@@ -377,7 +464,8 @@ fn sources_and_joins() {
     .unwrap();
     // "Use a Concise Correlated Subquery" on the page of $lookup.
     assert_eq!(Bson::Array(joined), json("[{'_id': 1, 'k': 'a', 'j': [{'n': 5}]}, {'_id': 2, 'k': 'b', 'j': []}]"));
-    let joined = run("[{'_id': 1}]", "[]", "[{'$lookup': {'pipeline': [{'$documents': [{'a': 1}]}], 'as': 'j'}}]").unwrap();
+    let joined =
+        run("[{'_id': 1}]", "[]", "[{'$lookup': {'pipeline': [{'$documents': [{'a': 1}]}], 'as': 'j'}}]").unwrap();
     assert_eq!(Bson::Array(joined), json("[{'_id': 1, 'j': [{'a': 1}]}]"), "$lookup with $documents");
 }
 
@@ -398,7 +486,9 @@ fn refusals() {
 
 #[test]
 fn updates_by_pipeline() {
-    let Bson::Array(stages) = json("[{'$set': {'a': {'$add': ['$a', 1]}, 'n': '$$NOW'}}, {'$unset': 'b'}, {'$replaceWith': {'$mergeObjects': ['$$ROOT', {'c': 3}]}}]") else {
+    let Bson::Array(stages) = json(
+        "[{'$set': {'a': {'$add': ['$a', 1]}, 'n': '$$NOW'}}, {'$unset': 'b'}, {'$replaceWith': {'$mergeObjects': ['$$ROOT', {'c': 3}]}}]",
+    ) else {
         unreachable!()
     };
     let update = UpdatePipeline::parse(&stages, &QueryContext::default()).unwrap();
@@ -409,8 +499,9 @@ fn updates_by_pipeline() {
 /// What outgrows memory goes to disk when it may, and fails as MongoDB does when it may not.
 #[test]
 fn memory_limits() {
-    let documents: Vec<Document> =
-        (0..2000).map(|number| bson::doc! { "_id": number, "k": (number * 7919) % 2000, "pad": "x".repeat(100) }).collect();
+    let documents: Vec<Document> = (0..2000)
+        .map(|number| bson::doc! { "_id": number, "k": (number * 7919) % 2000, "pad": "x".repeat(100) })
+        .collect();
     let stages = |text: &str| match json(text) {
         Bson::Array(stages) => stages,
         _ => unreachable!(),

@@ -143,8 +143,11 @@ fn problem(step: &Document, outcome: &Result<Vec<Bson>>) -> Option<String> {
             let first = wanted.iter().zip(got).find(|(a, b)| !same(a, b, flag("approximate")));
             Some(match first {
                 Some((wanted, found)) if wanted.as_document().is_some() => {
-                    format!("{} rows, got {}; first difference\nwanted {wanted}\n   got {found}", 
-                        step.get_document("result").unwrap().get_array("documents").unwrap().len(), got.len())
+                    format!(
+                        "{} rows, got {}; first difference\nwanted {wanted}\n   got {found}",
+                        step.get_document("result").unwrap().get_array("documents").unwrap().len(),
+                        got.len()
+                    )
                 }
                 _ => format!("wanted {} rows\n   got {}", wanted.len(), got.len()),
             })
@@ -193,6 +196,29 @@ fn directory() -> PathBuf {
     if full.join("cases.jsonl.xz").exists() { full } else { manifest.join("tests/data") }
 }
 
+/// Recorded aggregations that differ on purpose: seed of the scene, a part of the command, why.
+const EXCEPTIONS: [(i64, &str, &str); 7] = [
+    // MongoDB 4.4 reads only the fields a pipeline with `$facet` needs, and takes the number in a path for a field's name
+    // then, so that it misses elements of arrays. The manual ("Query an Array", "Query for an Element by the Array Index
+    // Position") says that such a path means the element; later versions do that here too.
+    (823, "\"b.1\"", "a number in a path means an element of an array"),
+    (1380, "\"c.1\"", "a number in a path means an element of an array"),
+    (2052, "\"b.1\"", "a number in a path means an element of an array"),
+    (4132, "\"b.0\"", "a number in a path means an element of an array"),
+    (4910, "\"b.0\"", "a number in a path means an element of an array"),
+    // "$sort", "Sort Consistency": documents with equal sort keys may come in any order; here both have the `_id` 4.
+    (3561, "\"$unionWith\"", "equal sort keys"),
+    // A field that was computed as missing and is computed again three stages later is put where it would have been.
+    // The manual gives new fields no place.
+    (3641, "\"$unionWith\"", "place of a field that was missing before"),
+];
+
+fn is_exception(scene: &Document, command: &Document) -> bool {
+    let seed = scene.get("seed").and_then(|seed| ValueRef::from(seed).as_exact_i64());
+    let text = command.to_string();
+    EXCEPTIONS.iter().any(|(known, part, _)| Some(*known) == seed && text.contains(part))
+}
+
 fn documents(scene: &Document, name: &str) -> Vec<Document> {
     scene
         .get_array(name)
@@ -224,7 +250,7 @@ fn replay(file: &str) {
             {
                 steps += 1;
                 let outcome = run(&memory, command);
-                let problem = problem(&step, &outcome);
+                let problem = problem(&step, &outcome).filter(|_| !is_exception(&scene, command));
                 let mut names = Vec::new();
                 operators(command.get("pipeline").unwrap(), &mut names);
                 for name in names {

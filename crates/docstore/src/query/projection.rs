@@ -438,7 +438,10 @@ impl Node {
         match value {
             ValueRef::Document(inner) => Some(Bson::Document(self.select(inner, inclusion))),
             ValueRef::Array(items) => {
-                Some(Bson::Array(items.iter().filter_map(|item| self.select_value(item, inclusion)).collect()))
+                // A scalar element makes way for a document of the computed fields, so that it keeps its place.
+                let place = (inclusion && self.has_computed()).then_some(Bson::Null);
+                let select = |item| self.select_value(item, inclusion).or_else(|| place.clone());
+                Some(Bson::Array(items.iter().filter_map(select).collect()))
             }
             other if inclusion => {
                 let _ = other;

@@ -127,7 +127,9 @@ pub(in crate::aggregate) fn percentile_method(name: &str, method: &Value) -> Com
                 "{name}: 'method' must be one of 'approximate', 'discrete', 'continuous', found '{method}'"
             ))),
         },
-        other => Err(CommandError::type_mismatch(format!("{name}: 'method' must be a string, found {}", type_name(other)))),
+        other => {
+            Err(CommandError::type_mismatch(format!("{name}: 'method' must be a string, found {}", type_name(other))))
+        }
     }
 }
 
@@ -145,7 +147,10 @@ pub(in crate::aggregate) fn percentile_points(value: &Value) -> CommandResult<Ve
     items
         .iter()
         .map(|item| {
-            crate::query::value::ValueRef::from(item).as_f64().filter(|point| (0.0..=1.0).contains(point)).ok_or_else(wrong)
+            crate::query::value::ValueRef::from(item)
+                .as_f64()
+                .filter(|point| (0.0..=1.0).contains(point))
+                .ok_or_else(wrong)
         })
         .collect()
 }

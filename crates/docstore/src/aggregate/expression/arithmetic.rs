@@ -117,9 +117,7 @@ pub(super) fn subtract(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> 
         let overflow = || CommandError::new(code::OVERFLOW, "date overflow in $subtract");
         let left = left.timestamp_millis();
         return match right {
-            Some(Bson::DateTime(right)) => {
-                some(left.checked_sub(right.timestamp_millis()).ok_or_else(overflow)?)
-            }
+            Some(Bson::DateTime(right)) => some(left.checked_sub(right.timestamp_millis()).ok_or_else(overflow)?),
             Some(number) if width(number).is_some() => {
                 some(DateTime::from_millis(left.checked_sub(to_i64(number)).ok_or_else(overflow)?))
             }
@@ -214,7 +212,8 @@ pub(super) fn modulo(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> {
                 return Err(zero());
             }
             let left_width = width(left);
-            if left_width == Some(Width::Double) || (width(right) == Some(Width::Double) && to_exact_i32(right).is_none())
+            if left_width == Some(Width::Double)
+                || (width(right) == Some(Width::Double) && to_exact_i32(right).is_none())
             {
                 return some(to_f64(left) % divisor);
             }
@@ -395,10 +394,7 @@ pub(super) fn log(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> {
         if (!is_positive(base) || one) && !decimal::is_nan(base) {
             return Err(wrong_base());
         }
-        return some(all_digits(decimal::divide(
-            decimal::natural_logarithm(number),
-            decimal::natural_logarithm(base),
-        )));
+        return some(all_digits(decimal::divide(decimal::natural_logarithm(number), decimal::natural_logarithm(base))));
     }
     let (number, base) = (to_f64(&argument), to_f64(&base));
     if number <= 0.0 {

@@ -5,14 +5,11 @@ use std::cmp::Ordering;
 use bson::{Bson, Document, doc};
 
 use super::number::to_exact_i32;
-use super::{Frame, NULL, Node, Scope, Value, is_nullish, path_in_value, some, type_name};
+use super::{Budget, Frame, NULL, Node, Scope, VALUE_BYTES_MAX, Value, is_nullish, path_in_value, some, type_name};
 use crate::error::{CommandError, CommandResult, code};
 use crate::query::QueryContext;
 use crate::query::collation::Collation;
 use crate::query::value::{self, ValueRef};
-
-/// Bytes an array made by one operator may take, so that a short expression cannot ask for all memory.
-const ARRAY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 fn wrong_array(code: i32, lead: &str, found: &Value) -> CommandError {
     CommandError::new(code, format!("{lead} must be an array, but is {}", type_name(found)))
@@ -127,10 +124,7 @@ pub(super) fn array_to_object(values: &[Value], _: &Scope<'_>) -> CommandResult<
             other => {
                 return Err(CommandError::new(
                     if as_arrays { 40396 } else { 40391 },
-                    format!(
-                        "Unrecognised input type format for $arrayToObject: {}",
-                        ValueRef::from(other).type_name()
-                    ),
+                    format!("Unrecognised input type format for $arrayToObject: {}", ValueRef::from(other).type_name()),
                 ));
             }
         }
@@ -156,9 +150,13 @@ pub(super) fn object_to_array(values: &[Value], _: &Scope<'_>) -> CommandResult<
 
 pub(super) fn concat_arrays(nodes: &[Node], scope: &Scope<'_>) -> CommandResult<Value> {
     let mut all = Vec::new();
+    let mut budget = Budget::default();
     for node in nodes {
         match node.evaluate(scope)? {
-            Some(Bson::Array(items)) => all.extend(items),
+            Some(Bson::Array(items)) => {
+                items.iter().try_for_each(|item| budget.take(item))?;
+                all.extend(items);
+            }
             value if is_nullish(&value) => return NULL,
             value => {
                 return Err(CommandError::new(
@@ -240,7 +238,9 @@ pub(super) fn range(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> {
         to_exact_i32(number).map(i64::from).ok_or_else(|| {
             CommandError::new(
                 not_integer,
-                format!("$range requires a {what} value that can be represented as a 32-bit integer, found value: {number}"),
+                format!(
+                    "$range requires a {what} value that can be represented as a 32-bit integer, found value: {number}"
+                ),
             )
         })
     };
@@ -251,7 +251,7 @@ pub(super) fn range(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> {
         return Err(CommandError::new(34449, "$range requires a non-zero step value"));
     }
     let length = ((end - current) / step).max(0) as usize;
-    if length.saturating_mul(16) > ARRAY_BYTES_MAX {
+    if length.saturating_mul(16) > VALUE_BYTES_MAX {
         return Err(CommandError::new(
             code::EXCEEDED_MEMORY_LIMIT,
             format!("$range would use too much memory ({} bytes) and cannot spill to disk", length.saturating_mul(16)),
@@ -306,7 +306,10 @@ pub(super) fn slice(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> {
             ));
         };
         to_exact_i32(number).ok_or_else(|| {
-            CommandError::new(not_integer, format!("{what} argument to $slice can't be represented as a 32-bit integer: {number}"))
+            CommandError::new(
+                not_integer,
+                format!("{what} argument to $slice can't be represented as a 32-bit integer: {number}"),
+            )
         })
     };
     let length = items.len();
@@ -336,9 +339,12 @@ pub(super) fn map(input: &Node, slot: usize, body: &Node, scope: &Scope<'_>) -> 
         return Err(CommandError::new(16883, format!("input to $map must be an array not {}", type_name(&input))));
     };
     let mut mapped = Vec::with_capacity(items.len());
+    let mut budget = Budget::default();
     for item in items {
         let frame = Frame { slot, value: Some(item), parent: scope.frame };
-        mapped.push(body.evaluate(&scope.with(&frame))?.unwrap_or(Bson::Null));
+        let value = body.evaluate(&scope.with(&frame))?.unwrap_or(Bson::Null);
+        budget.take(&value)?;
+        mapped.push(value);
     }
     some(mapped)
 }
@@ -364,10 +370,9 @@ pub(super) fn filter(
             let number = limit.as_ref().and_then(to_exact_i32).ok_or_else(|| {
                 CommandError::new(327_391, "$filter: limit must be represented as a 32-bit integral value")
             })?;
-            most = usize::try_from(number)
-                .ok()
-                .filter(|number| *number > 0)
-                .ok_or_else(|| CommandError::new(327_392, format!("$filter: limit must be greater than 0: {number}")))?;
+            most = usize::try_from(number).ok().filter(|number| *number > 0).ok_or_else(|| {
+                CommandError::new(327_392, format!("$filter: limit must be greater than 0: {number}"))
+            })?;
         }
     }
     let mut kept = Vec::new();
@@ -431,14 +436,17 @@ pub(super) fn zip(inputs: &[Node], longest: bool, defaults: &[Node], scope: &Sco
     for default in defaults {
         fill.push(default.evaluate(scope)?.unwrap_or(Bson::Null));
     }
-    let rows = (0..length)
-        .map(|row| {
-            let cells = arrays.iter().enumerate().map(|(column, items)| {
-                items.get(row).or_else(|| fill.get(column)).cloned().unwrap_or(Bson::Null)
-            });
-            Bson::Array(cells.collect())
-        })
-        .collect::<Vec<_>>();
+    let mut rows = Vec::with_capacity(length);
+    let mut budget = Budget::default();
+    for row in 0..length {
+        let mut cells = Vec::with_capacity(arrays.len());
+        for (column, items) in arrays.iter().enumerate() {
+            let cell = items.get(row).or_else(|| fill.get(column)).cloned().unwrap_or(Bson::Null);
+            budget.take(&cell)?;
+            cells.push(cell);
+        }
+        rows.push(Bson::Array(cells));
+    }
     some(rows)
 }
 
@@ -456,10 +464,7 @@ impl ArrayOrder {
         let direction = |value: &Bson| match to_exact_i32(value) {
             Some(1) => Ok(true),
             Some(-1) => Ok(false),
-            _ => Err(CommandError::new(
-                15975,
-                "$sort key ordering must be 1 (for ascending) or -1 (for descending)",
-            )),
+            _ => Err(CommandError::new(15975, "$sort key ordering must be 1 (for ascending) or -1 (for descending)")),
         };
         match value {
             Bson::Document(paths) if paths.is_empty() => {

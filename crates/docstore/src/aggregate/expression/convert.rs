@@ -19,7 +19,9 @@ use crate::query::value::ValueRef;
 enum Target {
     Double,
     String,
-    Binary { subtype: u8 },
+    Binary {
+        subtype: u8,
+    },
     ObjectId,
     Boolean,
     Date,
@@ -154,10 +156,7 @@ pub(super) fn convert(nodes: &[Node], scope: &Scope<'_>) -> CommandResult<Value>
             "utf8" => Format::Utf8,
             "uuid" => Format::Uuid,
             _ => {
-                return Err(CommandError::new(
-                    4_341_107,
-                    format!("Invalid 'format' argument for $convert: {format}"),
-                ));
+                return Err(CommandError::new(4_341_107, format!("Invalid 'format' argument for $convert: {format}")));
             }
         }),
         value => {
@@ -508,9 +507,10 @@ fn to_binary(value: &Bson, subtype: u8, target: Target, options: Options) -> Com
     };
     match value {
         Bson::Binary(binary) if u8::from(binary.subtype) == subtype => Ok(value.clone()),
-        Bson::Binary(binary) => {
-            Err(failed(format!("Conversions between different binary subtypes are not supported: {:?}", binary.subtype)))
-        }
+        Bson::Binary(binary) => Err(failed(format!(
+            "Conversions between different binary subtypes are not supported: {:?}",
+            binary.subtype
+        ))),
         Bson::Int32(number) => ordered(number.to_le_bytes().to_vec()),
         Bson::Int64(number) => ordered(number.to_le_bytes().to_vec()),
         Bson::Double(number) => ordered(number.to_le_bytes().to_vec()),
@@ -532,7 +532,11 @@ fn to_binary(value: &Bson, subtype: u8, target: Target, options: Options) -> Com
                     if text.len() != 36 || !dashes {
                         return Err(wrong());
                     }
-                    hex::decode(text.replace('-', "")).ok().filter(|bytes| bytes.len() == 16).ok_or_else(wrong).and_then(make)
+                    hex::decode(text.replace('-', ""))
+                        .ok()
+                        .filter(|bytes| bytes.len() == 16)
+                        .ok_or_else(wrong)
+                        .and_then(make)
                 }
             }
         }

@@ -200,16 +200,10 @@ pub(super) fn check_arguments(name: &str, arguments: &[Node]) -> CommandResult<(
         return Err(CommandError::new(40516, "$dateFromParts requires either 'year' or 'isoWeekYear' to be present"));
     }
     if given(0) && (given(8) || given(9) || given(10)) {
-        return Err(CommandError::new(
-            40489,
-            "$dateFromParts does not allow mixing natural dates with ISO dates",
-        ));
+        return Err(CommandError::new(40489, "$dateFromParts does not allow mixing natural dates with ISO dates"));
     }
     if given(8) && (given(1) || given(2)) {
-        return Err(CommandError::new(
-            40525,
-            "$dateFromParts does not allow mixing ISO dates with natural dates",
-        ));
+        return Err(CommandError::new(40525, "$dateFromParts does not allow mixing ISO dates with natural dates"));
     }
     Ok(())
 }
@@ -235,7 +229,9 @@ pub(super) fn date_from_parts(nodes: &[Node], scope: &Scope<'_>) -> CommandResul
         match value {
             Some(value) if !(-32768..=32767).contains(&value) => Err(CommandError::new(
                 31034,
-                format!("'{name}' must evaluate to a value in the range [-32768, 32767]; value {value} is not in range"),
+                format!(
+                    "'{name}' must evaluate to a value in the range [-32768, 32767]; value {value} is not in range"
+                ),
             )),
             value => Ok(value),
         }
@@ -247,12 +243,9 @@ pub(super) fn date_from_parts(nodes: &[Node], scope: &Scope<'_>) -> CommandResul
         )),
         year => Ok(year),
     };
-    let (Some(hour), Some(minute), Some(second), Some(millisecond)) = (
-        bounded(3, "hour", 0)?,
-        bounded(4, "minute", 0)?,
-        number(5, "second", 0)?,
-        number(6, "millisecond", 0)?,
-    ) else {
+    let (Some(hour), Some(minute), Some(second), Some(millisecond)) =
+        (bounded(3, "hour", 0)?, bounded(4, "minute", 0)?, number(5, "second", 0)?, number(6, "millisecond", 0)?)
+    else {
         return NULL;
     };
     let Some(zone) = zone_of(&nodes[7], scope)? else { return NULL };
@@ -268,11 +261,9 @@ pub(super) fn date_from_parts(nodes: &[Node], scope: &Scope<'_>) -> CommandResul
         let fourth = days_from_civil(year, 1, 4);
         fourth - (fourth + 3).rem_euclid(7) + (week - 1) * 7 + (day - 1)
     } else {
-        let (Some(year), Some(month), Some(day)) = (
-            year_in_range(number(0, "year", 1970)?, "year", 40523)?,
-            bounded(1, "month", 1)?,
-            bounded(2, "day", 1)?,
-        ) else {
+        let (Some(year), Some(month), Some(day)) =
+            (year_in_range(number(0, "year", 1970)?, "year", 40523)?, bounded(1, "month", 1)?, bounded(2, "day", 1)?)
+        else {
             return NULL;
         };
         days_from_civil(year, month, 1) + (day - 1)
@@ -394,7 +385,8 @@ pub(in crate::aggregate) fn add_units(millis: i64, unit: Unit, amount: i64, zone
     let overflow = || CommandError::new(5_166_406, "date overflow: the result is out of range");
     let result = if let Some(months) = unit.months() {
         let local = Parts::in_zone(millis, zone);
-        let months = amount.checked_mul(months).filter(|months| months.abs() < 12 * 600_000_000).ok_or_else(overflow)?;
+        let months =
+            amount.checked_mul(months).filter(|months| months.abs() < 12 * 600_000_000).ok_or_else(overflow)?;
         let index = local.year * 12 + (local.month - 1) + months;
         let (year, month) = (index.div_euclid(12), index.rem_euclid(12) + 1);
         let day = local.day.min(days_in_month(year, month));
@@ -510,9 +502,8 @@ pub(super) fn date_diff(nodes: &[Node], scope: &Scope<'_>) -> CommandResult<Valu
     // Boundaries between hours and less lie where the clock shows a whole one; days that change their offset do not
     // add or take any.
     let fixed = |length: i64| {
-        let clock = |millis: i64| {
-            millis.saturating_add((zone.offset_at(millis) * 1000).rem_euclid(length)).div_euclid(length)
-        };
+        let clock =
+            |millis: i64| millis.saturating_add((zone.offset_at(millis) * 1000).rem_euclid(length)).div_euclid(length);
         clock(end).checked_sub(clock(start))
     };
     let difference = match unit {
@@ -545,9 +536,10 @@ pub(super) fn date_trunc(nodes: &[Node], scope: &Scope<'_>) -> CommandResult<Val
             if is_nullish(&value) {
                 return NULL;
             }
-            let size = value.as_ref().filter(|value| width(value).is_some()).and_then(|value| {
-                ValueRef::from(value).as_exact_i64()
-            });
+            let size = value
+                .as_ref()
+                .filter(|value| width(value).is_some())
+                .and_then(|value| ValueRef::from(value).as_exact_i64());
             match size {
                 Some(size) if size > 0 => size,
                 Some(size) => {
@@ -559,7 +551,10 @@ pub(super) fn date_trunc(nodes: &[Node], scope: &Scope<'_>) -> CommandResult<Val
                 None => {
                     return Err(CommandError::new(
                         5_439_017,
-                        format!("$dateTrunc requires 'binSize' to be a 64-bit integer, but got value of type {}", type_name(&value)),
+                        format!(
+                            "$dateTrunc requires 'binSize' to be a 64-bit integer, but got value of type {}",
+                            type_name(&value)
+                        ),
                     ));
                 }
             }

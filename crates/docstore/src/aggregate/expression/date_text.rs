@@ -8,7 +8,17 @@ use super::{NULL, Node, Scope, Value, is_nullish, some, type_name};
 use crate::error::{CommandError, CommandResult, code};
 
 pub(super) const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 
@@ -63,7 +73,10 @@ fn check_format(format: &str) -> CommandResult<()> {
             continue;
         }
         match chars.next() {
-            Some('d' | 'G' | 'H' | 'j' | 'L' | 'm' | 'M' | 'S' | 'u' | 'U' | 'V' | 'w' | 'Y' | 'z' | 'Z' | '%' | 'b' | 'B') => {}
+            Some(
+                'd' | 'G' | 'H' | 'j' | 'L' | 'm' | 'M' | 'S' | 'u' | 'U' | 'V' | 'w' | 'Y' | 'z' | 'Z' | '%' | 'b'
+                | 'B',
+            ) => {}
             Some(other) => {
                 return Err(CommandError::new(18536, format!("Invalid format character '%{other}' in format string")));
             }
@@ -89,7 +102,9 @@ pub(super) fn format_date(millis: i64, format: &str, zone: &Zone) -> CommandResu
             } else {
                 Err(CommandError::new(
                     18537,
-                    format!("Could not convert date to string: date component was outside the supported range of 0-9999: {year}"),
+                    format!(
+                        "Could not convert date to string: date component was outside the supported range of 0-9999: {year}"
+                    ),
                 ))
             }
         };
@@ -210,7 +225,9 @@ impl Parsed {
         if zone.is_some() && self.zone.is_some() {
             return Err(CommandError::new(
                 code::CONVERSION_FAILURE,
-                format!("you cannot pass in a date/time string with time zone information ('{text}') together with a timezone argument"),
+                format!(
+                    "you cannot pass in a date/time string with time zone information ('{text}') together with a timezone argument"
+                ),
             ));
         }
         let incomplete = || {
@@ -245,8 +262,7 @@ impl Parsed {
                 days_from_civil(year, month, day)
             }
         };
-        let (hour, minute, second) =
-            (self.hour.unwrap_or(0), self.minute.unwrap_or(0), self.second.unwrap_or(0));
+        let (hour, minute, second) = (self.hour.unwrap_or(0), self.minute.unwrap_or(0), self.second.unwrap_or(0));
         if hour > 24 || (hour == 24 && (minute > 0 || second > 0)) || minute > 59 || second > 60 {
             return Err(invalid());
         }
@@ -331,7 +347,8 @@ impl<'a> Cursor<'a> {
             self.rest = rest;
             return Some(zone);
         }
-        let length = self.rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || b"/_-+".contains(byte)).count();
+        let length =
+            self.rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || b"/_-+".contains(byte)).count();
         let (name, rest) = self.rest.split_at(length);
         let zone = match name.to_ascii_uppercase().as_str() {
             "" => return None,

@@ -40,11 +40,7 @@ pub(super) fn to_real(value: Decimal128, input: Input) -> Option<Real> {
     let wide = exact.with_precision(60).value();
     Some(match input {
         Input::Exact => wide.with_base_and_precision::<2>(WIDE_BITS).value(),
-        Input::Binary => wide
-            .with_base_and_precision::<2>(BINARY_BITS)
-            .value()
-            .with_precision(WIDE_BITS)
-            .value(),
+        Input::Binary => wide.with_base_and_precision::<2>(BINARY_BITS).value().with_precision(WIDE_BITS).value(),
     })
 }
 

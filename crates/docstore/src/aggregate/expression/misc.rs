@@ -52,10 +52,9 @@ pub(super) fn bson_size(values: &[Value], _: &Scope<'_>) -> CommandResult<Value>
     match &values[0] {
         Some(Bson::Document(document)) => some(document_bytes(document) as i32),
         value if is_nullish(value) => NULL,
-        value => Err(CommandError::new(
-            31393,
-            format!("$bsonSize requires a document input, found: {}", type_name(value)),
-        )),
+        value => {
+            Err(CommandError::new(31393, format!("$bsonSize requires a document input, found: {}", type_name(value))))
+        }
     }
 }
 

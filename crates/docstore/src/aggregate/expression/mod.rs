@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use bson::{Bson, Document};
 
-use crate::error::CommandResult;
+use crate::error::{CommandError, CommandResult, code};
 use crate::query::QueryContext;
 use crate::query::collation::Collation;
 use crate::query::value::{ArrayRef, DocumentRef, ValueRef};
@@ -76,7 +76,11 @@ impl Expression {
 
     fn optimized(node: Node, context: &QueryContext) -> CommandResult<Self> {
         let collation = context.collation.clone();
-        let node = if context.defers_constants { node } else { node.optimize(collation.as_deref())? };
+        let node = if context.defers_constants {
+            node
+        } else {
+            node.optimize(collation.as_deref()).map_err(|error| error.with_prefix(OPTIMIZING))?
+        };
         Ok(Self { node, collation })
     }
 
@@ -170,18 +174,52 @@ enum Node {
     Constant(Value),
     /// Not written by the user; only an argument of a [`Node::Call`].
     Absent,
-    Path { base: Base, path: Vec<String> },
+    Path {
+        base: Base,
+        path: Vec<String>,
+    },
     Object(Vec<(String, Node)>),
     Array(Vec<Node>),
-    Call { operator: &'static Operator, arguments: Vec<Node> },
-    Let { bindings: Vec<(usize, Node)>, body: Box<Node> },
-    Map { input: Box<Node>, slot: usize, body: Box<Node> },
-    Filter { input: Box<Node>, slot: usize, condition: Box<Node>, limit: Option<Box<Node>> },
-    Reduce { input: Box<Node>, initial: Box<Node>, value_slot: usize, this_slot: usize, body: Box<Node> },
-    Switch { branches: Vec<(Node, Node)>, default: Option<Box<Node>> },
-    Zip { inputs: Vec<Node>, longest: bool, defaults: Vec<Node> },
+    Call {
+        operator: &'static Operator,
+        arguments: Vec<Node>,
+    },
+    Let {
+        bindings: Vec<(usize, Node)>,
+        body: Box<Node>,
+    },
+    Map {
+        input: Box<Node>,
+        slot: usize,
+        body: Box<Node>,
+    },
+    Filter {
+        input: Box<Node>,
+        slot: usize,
+        condition: Box<Node>,
+        limit: Option<Box<Node>>,
+    },
+    Reduce {
+        input: Box<Node>,
+        initial: Box<Node>,
+        value_slot: usize,
+        this_slot: usize,
+        body: Box<Node>,
+    },
+    Switch {
+        branches: Vec<(Node, Node)>,
+        default: Option<Box<Node>>,
+    },
+    Zip {
+        inputs: Vec<Node>,
+        longest: bool,
+        defaults: Vec<Node>,
+    },
     Regex(Box<regex::RegexNode>),
-    SortArray { input: Box<Node>, order: array::ArrayOrder },
+    SortArray {
+        input: Box<Node>,
+        order: array::ArrayOrder,
+    },
 }
 
 /// What an expression is evaluated against.
@@ -227,8 +265,10 @@ impl Node {
             Self::Path { base, path } => Ok(evaluate_path(base, path, scope)),
             Self::Object(fields) => {
                 let mut document = Document::new();
+                let mut budget = Budget::default();
                 for (name, node) in fields {
                     if let Some(value) = node.evaluate(scope)? {
+                        budget.take(&value)?;
                         document.insert(name.as_str(), value);
                     }
                 }
@@ -236,8 +276,11 @@ impl Node {
             }
             Self::Array(items) => {
                 let mut array = Vec::with_capacity(items.len());
+                let mut budget = Budget::default();
                 for item in items {
-                    array.push(item.evaluate(scope)?.unwrap_or(Bson::Null));
+                    let value = item.evaluate(scope)?.unwrap_or(Bson::Null);
+                    budget.take(&value)?;
+                    array.push(value);
                 }
                 Ok(Some(Bson::Array(array)))
             }
@@ -308,17 +351,17 @@ impl Node {
                 this_slot,
                 body: boxed(body)?,
             },
-            Self::Switch { branches, default } => optimize_switch(branches, default, collation)?,
+            Self::Switch { branches, default } => Self::Switch {
+                branches: branches
+                    .into_iter()
+                    .map(|(case, then)| Ok((case.optimize(collation)?, then.optimize(collation)?)))
+                    .collect::<CommandResult<_>>()?,
+                default: default.map(boxed).transpose()?,
+            },
             Self::Zip { inputs, longest, defaults } => {
                 Self::Zip { inputs: all(inputs)?, longest, defaults: all(defaults)? }
             }
-            Self::Regex(regex) => {
-                let node = Self::Regex(Box::new(regex.optimize(collation)?));
-                match &node {
-                    Self::Regex(regex) if regex.is_constant() => node.folded(collation)?,
-                    _ => node,
-                }
-            }
+            Self::Regex(regex) => Self::Regex(Box::new(regex.optimize(collation)?)),
             Self::SortArray { input, order } => Self::SortArray { input: boxed(input)?, order },
             other @ (Self::Constant(_) | Self::Absent | Self::Path { .. }) => other,
         })
@@ -329,33 +372,6 @@ impl Node {
         let empty = Document::new();
         let root = DocumentRef::Owned(&empty);
         Ok(Self::Constant(self.evaluate(&Scope { root, current: root, frame: None, collation })?))
-    }
-}
-
-/// Branches whose case is constantly false go away, and those after one that is constantly true, which becomes the
-/// default. What goes away is not looked at.
-fn optimize_switch(
-    branches: Vec<(Node, Node)>,
-    default: Option<Box<Node>>,
-    collation: Option<&Collation>,
-) -> CommandResult<Node> {
-    let mut kept = Vec::with_capacity(branches.len());
-    let mut otherwise = default;
-    for (case, then) in branches {
-        match case.optimize(collation)? {
-            Node::Constant(value) => {
-                if value.as_ref().is_some_and(|value| ValueRef::from(value).is_truthy()) {
-                    otherwise = Some(Box::new(then));
-                    break;
-                }
-            }
-            case => kept.push((case, then.optimize(collation)?)),
-        }
-    }
-    let default = otherwise.map(|node| node.optimize(collation).map(Box::new)).transpose()?;
-    match default {
-        Some(default) if kept.is_empty() => Ok(*default),
-        default => Ok(Node::Switch { branches: kept, default }),
     }
 }
 
@@ -433,6 +449,32 @@ fn path_in_array(items: ArrayRef<'_>, path: &[String]) -> Bson {
             })
             .collect(),
     )
+}
+
+/// Bytes one value may take, so that a short expression cannot ask for all memory by doubling again and again.
+const VALUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Counts the bytes of a value in the making.
+#[derive(Default)]
+struct Budget {
+    bytes: usize,
+}
+
+impl Budget {
+    fn take(&mut self, value: &Bson) -> CommandResult<()> {
+        self.take_bytes(value_bytes(value) + 16)
+    }
+
+    fn take_bytes(&mut self, bytes: usize) -> CommandResult<()> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > VALUE_BYTES_MAX {
+            return Err(CommandError::new(
+                code::EXCEEDED_MEMORY_LIMIT,
+                format!("an expression made a value of more than {VALUE_BYTES_MAX} bytes"),
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Null, undefined or missing.

@@ -160,7 +160,11 @@ const fn row(name: &'static str, arguments: Arguments, function: Function, foldi
 }
 
 /// `count` arguments, all evaluated.
-const fn strict(name: &'static str, count: usize, function: fn(&[Value], &Scope<'_>) -> CommandResult<Value>) -> Operator {
+const fn strict(
+    name: &'static str,
+    count: usize,
+    function: fn(&[Value], &Scope<'_>) -> CommandResult<Value>,
+) -> Operator {
     row(name, Arguments::Count { least: count, most: count }, Function::Strict(function), Folding::Whole)
 }
 

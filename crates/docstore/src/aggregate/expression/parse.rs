@@ -32,7 +32,9 @@ impl<'a> Parser<'a> {
         let node = match value {
             Bson::String(text) if text.starts_with('$') => self.path(text)?,
             Bson::Document(document) => self.object(document)?,
-            Bson::Array(items) => Node::Array(items.iter().map(|item| self.operand(item)).collect::<CommandResult<_>>()?),
+            Bson::Array(items) => {
+                Node::Array(items.iter().map(|item| self.operand(item)).collect::<CommandResult<_>>()?)
+            }
             other => Node::Constant(Some(other.clone())),
         };
         self.depth -= 1;
@@ -119,8 +121,16 @@ impl<'a> Parser<'a> {
             "$zip" => return self.zip(argument),
             "$sortArray" => return self.sort_array(argument),
             "$regexFind" | "$regexFindAll" | "$regexMatch" => return self.regex(name, argument),
-            "$function" | "$accumulator" | "$meta" | "$encStrContains" | "$encStrEndsWith" | "$encStrStartsWith"
-            | "$encStrNormalizedEq" | "$score" | "$scoreFusion" | "$minMaxScaler" => {
+            "$function"
+            | "$accumulator"
+            | "$meta"
+            | "$encStrContains"
+            | "$encStrEndsWith"
+            | "$encStrStartsWith"
+            | "$encStrNormalizedEq"
+            | "$score"
+            | "$scoreFusion"
+            | "$minMaxScaler" => {
                 return Err(CommandError::not_supported(format!("The {name} expression")));
             }
             "$cond" if matches!(argument, Bson::Document(_)) => return self.cond(argument),
@@ -225,10 +235,7 @@ impl<'a> Parser<'a> {
                 _ => {
                     return Err(CommandError::new(
                         40536,
-                        format!(
-                            "{name} accepts exactly one argument if given an array, but was given {}",
-                            items.len()
-                        ),
+                        format!("{name} accepts exactly one argument if given an array, but was given {}", items.len()),
                     ));
                 }
             },
@@ -466,7 +473,10 @@ impl<'a> Parser<'a> {
                 ("defaults", other) => {
                     return Err(CommandError::new(
                         34462,
-                        format!("defaults must be an array of expressions, found {}", ValueRef::from(other).type_name()),
+                        format!(
+                            "defaults must be an array of expressions, found {}",
+                            ValueRef::from(other).type_name()
+                        ),
                     ));
                 }
                 ("useLongestLength", Bson::Boolean(flag)) => longest = *flag,
@@ -512,7 +522,10 @@ impl<'a> Parser<'a> {
         let Bson::Document(document) = argument else {
             return Err(CommandError::new(
                 51103,
-                format!("{name} expects an object of named arguments but found: {}", ValueRef::from(argument).type_name()),
+                format!(
+                    "{name} expects an object of named arguments but found: {}",
+                    ValueRef::from(argument).type_name()
+                ),
             ));
         };
         let (mut input, mut pattern, mut options) = (None, None, None);
@@ -673,7 +686,9 @@ pub(in crate::aggregate) fn split_path(path: &str) -> CommandResult<Vec<String>>
         if component.starts_with('$') && !matches!(component.as_str(), "$id" | "$ref" | "$db") {
             return Err(CommandError::new(
                 16410,
-                format!("FieldPath field names may not start with '$'. Consider using $getField or $setField: {component}"),
+                format!(
+                    "FieldPath field names may not start with '$'. Consider using $getField or $setField: {component}"
+                ),
             ));
         }
         if component.contains('\0') {

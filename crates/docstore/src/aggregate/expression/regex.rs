@@ -46,10 +46,6 @@ impl RegexNode {
         Self { kind, input, pattern, options, compiled: None }
     }
 
-    pub fn is_constant(&self) -> bool {
-        self.input.is_constant() && self.pattern.is_constant() && self.options.is_constant()
-    }
-
     pub fn optimize(self, collation: Option<&Collation>) -> CommandResult<Self> {
         let mut node = Self {
             kind: self.kind,
@@ -58,7 +54,8 @@ impl RegexNode {
             options: self.options.optimize(collation)?,
             compiled: None,
         };
-        if let (Node::Constant(pattern), options @ (Node::Constant(_) | Node::Absent)) = (&node.pattern, &node.options) {
+        if let (Node::Constant(pattern), options @ (Node::Constant(_) | Node::Absent)) = (&node.pattern, &node.options)
+        {
             let options = match options {
                 Node::Constant(options) => options.clone(),
                 _ => None,
@@ -141,7 +138,10 @@ impl Found {
 fn find_at(kind: Kind, regex: &Regex, text: &str, start: usize) -> CommandResult<Option<Found>> {
     let mut locations = regex.capture_locations();
     let found = regex.captures_read_at(&mut locations, text.as_bytes(), start).map_err(|error| {
-        CommandError::new(51156, format!("Error occurred while executing the regular expression in {}: {error}", kind.name()))
+        CommandError::new(
+            51156,
+            format!("Error occurred while executing the regular expression in {}: {error}", kind.name()),
+        )
     })?;
     Ok(found.map(|_| Found((0..locations.len()).map(|group| locations.get(group)).collect())))
 }
@@ -158,7 +158,10 @@ fn find_all(regex: &Regex, text: &str) -> CommandResult<Value> {
         let described = found.describe(text, &mut counted);
         bytes += 64 + 2 * (end - begin);
         if bytes > BYTES_MAX {
-            return Err(CommandError::new(51151, "$regexFindAll: the size of buffer to store output exceeded the 64MB limit"));
+            return Err(CommandError::new(
+                51151,
+                "$regexFindAll: the size of buffer to store output exceeded the 64MB limit",
+            ));
         }
         matches.push(Bson::Document(described));
         // After an empty match go on one character further, or it would be found for ever.
@@ -205,7 +208,10 @@ fn compile(kind: Kind, pattern: &Value, options: &Value) -> CommandResult<Option
         }
     };
     if pattern.contains('\0') {
-        return Err(CommandError::new(51109, format!("{name}: regular expression cannot contain an embedded null byte")));
+        return Err(CommandError::new(
+            51109,
+            format!("{name}: regular expression cannot contain an embedded null byte"),
+        ));
     }
     let mut builder = RegexBuilder::new();
     builder.utf(true).ucp(false);

@@ -7,7 +7,7 @@ use bson::Bson;
 use super::array::search_range;
 use super::date_text::iso_text;
 use super::number::{to_exact_i32, to_i64, width};
-use super::{NULL, Node, Scope, Value, is_nullish, some, type_name};
+use super::{Budget, NULL, Node, Scope, Value, is_nullish, some, type_name};
 use crate::error::{CommandError, CommandResult};
 use crate::query::decimal;
 
@@ -99,9 +99,13 @@ pub(super) fn decimal_text(number: bson::Decimal128) -> String {
 
 pub(super) fn concat(nodes: &[Node], scope: &Scope<'_>) -> CommandResult<Value> {
     let mut joined = String::new();
+    let mut budget = Budget::default();
     for node in nodes {
         match node.evaluate(scope)? {
-            Some(Bson::String(text)) => joined.push_str(&text),
+            Some(Bson::String(text)) => {
+                budget.take_bytes(text.len())?;
+                joined.push_str(&text);
+            }
             value if is_nullish(&value) => return NULL,
             value => {
                 return Err(CommandError::new(
@@ -135,9 +139,10 @@ pub(super) fn compare_ignoring_case(values: &[Value], _: &Scope<'_>) -> CommandR
 pub(super) fn length_in_bytes(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> {
     match &values[0] {
         Some(Bson::String(text)) => some(text.len() as i32),
-        value => {
-            Err(CommandError::new(34473, format!("$strLenBytes requires a string argument, found: {}", type_name(value))))
-        }
+        value => Err(CommandError::new(
+            34473,
+            format!("$strLenBytes requires a string argument, found: {}", type_name(value)),
+        )),
     }
 }
 
@@ -162,19 +167,28 @@ pub(super) fn substring_bytes(values: &[Value], _: &Scope<'_>) -> CommandResult<
     let start = number(&values[1], 16034, "starting index")?;
     let length = number(&values[2], 16035, "length")?;
     let Ok(start) = usize::try_from(start) else {
-        return Err(CommandError::new(50752, format!("$substrBytes: starting index must be non-negative (got: {start})")));
+        return Err(CommandError::new(
+            50752,
+            format!("$substrBytes: starting index must be non-negative (got: {start})"),
+        ));
     };
     if start >= text.len() {
         return some("");
     }
     if !text.is_char_boundary(start) {
-        return Err(CommandError::new(28656, "$substrBytes: Invalid range, starting index is a UTF-8 continuation byte."));
+        return Err(CommandError::new(
+            28656,
+            "$substrBytes: Invalid range, starting index is a UTF-8 continuation byte.",
+        ));
     }
     // A negative length is the rest.
     let end = usize::try_from(length).map_or(text.len(), |length| start.saturating_add(length).min(text.len()));
     match text.get(start..end) {
         Some(part) => some(part),
-        None => Err(CommandError::new(28657, "$substrBytes: Invalid range, ending index is in the middle of a UTF-8 character.")),
+        None => Err(CommandError::new(
+            28657,
+            "$substrBytes: Invalid range, ending index is in the middle of a UTF-8 character.",
+        )),
     }
 }
 
@@ -191,10 +205,14 @@ pub(super) fn substring_code_points(values: &[Value], _: &Scope<'_>) -> CommandR
             }
         };
         let integer = to_exact_i32(number).ok_or_else(|| {
-            CommandError::new(codes[1], format!("$substrCP: {what} cannot be represented as a 32-bit integral value: {number}"))
+            CommandError::new(
+                codes[1],
+                format!("$substrCP: {what} cannot be represented as a 32-bit integral value: {number}"),
+            )
         })?;
-        usize::try_from(integer)
-            .map_err(|_| CommandError::new(codes[2], format!("$substrCP: {what} must be a non-negative integer: {integer}")))
+        usize::try_from(integer).map_err(|_| {
+            CommandError::new(codes[2], format!("$substrCP: {what} must be a non-negative integer: {integer}"))
+        })
     };
     let start = number(&values[1], [34450, 34451, 34455], "starting index")?;
     let length = number(&values[2], [34452, 34453, 34454], "length")?;
@@ -269,26 +287,39 @@ pub(super) fn split(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> {
     let Some(Bson::String(text)) = &values[0] else {
         return Err(CommandError::new(
             40085,
-            format!("$split requires an expression that evaluates to a string as a first argument, found: {}", type_name(&values[0])),
+            format!(
+                "$split requires an expression that evaluates to a string as a first argument, found: {}",
+                type_name(&values[0])
+            ),
         ));
     };
     let Some(Bson::String(separator)) = &values[1] else {
         return Err(CommandError::new(
             40086,
-            format!("$split requires an expression that evaluates to a string as a second argument, found: {}", type_name(&values[1])),
+            format!(
+                "$split requires an expression that evaluates to a string as a second argument, found: {}",
+                type_name(&values[1])
+            ),
         ));
     };
     if separator.is_empty() {
         return Err(CommandError::new(40087, "$split requires a non-empty separator"));
     }
-    some(text.split(separator.as_str()).map(Bson::from).collect::<Vec<_>>())
+    let mut parts = Vec::new();
+    let mut budget = Budget::default();
+    for part in text.split(separator.as_str()) {
+        budget.take_bytes(part.len() + 16)?;
+        parts.push(Bson::from(part));
+    }
+    some(parts)
 }
 
 /// Input, what to find, what to put there; `None` when one of them is nullish.
 fn replacement<'a>(name: &str, values: &'a [Value]) -> CommandResult<Option<[&'a str; 3]>> {
     let mut texts = [""; 3];
     let mut null = false;
-    for (position, (code, what)) in [(51746, "input"), (51745, "find"), (51744, "replacement")].into_iter().enumerate() {
+    for (position, (code, what)) in [(51746, "input"), (51745, "find"), (51744, "replacement")].into_iter().enumerate()
+    {
         match &values[position] {
             Some(Bson::String(text)) => texts[position] = text,
             value if is_nullish(value) => null = true,
@@ -312,15 +343,19 @@ pub(super) fn replace_one(values: &[Value], _: &Scope<'_>) -> CommandResult<Valu
 
 pub(super) fn replace_all(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> {
     match replacement("$replaceAll", values)? {
-        Some([input, find, with]) => some(input.replace(find, with)),
+        Some([input, find, with]) => {
+            let count = input.matches(find).count();
+            Budget::default().take_bytes(count.saturating_mul(with.len()).saturating_add(input.len()))?;
+            some(input.replace(find, with))
+        }
         None => NULL,
     }
 }
 
 /// What is trimmed unless told (MongoDB manual, "$trim", "Whitespace Characters").
 const WHITESPACE: [char; 20] = [
-    '\0', ' ', '\t', '\n', '\u{b}', '\u{c}', '\r', '\u{a0}', '\u{1680}', '\u{2000}', '\u{2001}', '\u{2002}', '\u{2003}',
-    '\u{2004}', '\u{2005}', '\u{2006}', '\u{2007}', '\u{2008}', '\u{2009}', '\u{200a}',
+    '\0', ' ', '\t', '\n', '\u{b}', '\u{c}', '\r', '\u{a0}', '\u{1680}', '\u{2000}', '\u{2001}', '\u{2002}',
+    '\u{2003}', '\u{2004}', '\u{2005}', '\u{2006}', '\u{2007}', '\u{2008}', '\u{2009}', '\u{200a}',
 ];
 
 pub(super) fn trim(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> {

@@ -8,7 +8,16 @@ use crate::query::QueryContext;
 
 /// Operators that are not in the table because they bind variables or keep something prepared.
 const SPECIAL: [&str; 10] = [
-    "$let", "$map", "$filter", "$reduce", "$switch", "$zip", "$sortArray", "$regexFind", "$regexFindAll", "$regexMatch",
+    "$let",
+    "$map",
+    "$filter",
+    "$reduce",
+    "$switch",
+    "$zip",
+    "$sortArray",
+    "$regexFind",
+    "$regexFindAll",
+    "$regexMatch",
 ];
 
 fn scalar() -> impl Strategy<Value = Bson> {
@@ -23,8 +32,27 @@ fn scalar() -> impl Strategy<Value = Bson> {
             .prop_map(|text| Bson::Decimal128(text.parse().unwrap())),
         "\\PC{0,6}".prop_map(Bson::String),
         prop::sample::select(vec![
-            "a", "$a", "$b.c", "$$ROOT", "$$this", "$$value", "%Y-%m-%d", "%", "year", "week", "month", "UTC", "+05:30",
-            "Europe/London", "2020-01-02T03:04:05Z", "(b)(c)?", "int", "decimal", "date", "12", "mon",
+            "a",
+            "$a",
+            "$b.c",
+            "$$ROOT",
+            "$$this",
+            "$$value",
+            "%Y-%m-%d",
+            "%",
+            "year",
+            "week",
+            "month",
+            "UTC",
+            "+05:30",
+            "Europe/London",
+            "2020-01-02T03:04:05Z",
+            "(b)(c)?",
+            "int",
+            "decimal",
+            "date",
+            "12",
+            "mon",
         ])
         .prop_map(|text| Bson::String(text.to_owned())),
         any::<bool>().prop_map(Bson::Boolean),
@@ -46,19 +74,55 @@ fn plain() -> impl Strategy<Value = Bson> {
     scalar().prop_recursive(3, 16, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Bson::Array),
-            prop::collection::vec((prop::sample::select(vec!["a", "b", "c", "k", "v"]), inner), 0..4).prop_map(|fields| {
-                Bson::Document(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
-            }),
+            prop::collection::vec((prop::sample::select(vec!["a", "b", "c", "k", "v"]), inner), 0..4).prop_map(
+                |fields| { Bson::Document(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()) }
+            ),
         ]
     })
 }
 
 /// Argument names of every operator that has some, and the list for the others.
 const NAMES: [&str; 40] = [
-    "input", "date", "startDate", "endDate", "unit", "amount", "timezone", "startOfWeek", "binSize", "format", "onNull",
-    "onError", "dateString", "year", "month", "day", "hour", "minute", "second", "millisecond", "isoWeekYear", "isoWeek",
-    "isoDayOfWeek", "iso8601", "field", "value", "chars", "find", "replacement", "to", "n", "p", "method", "vars", "in",
-    "as", "cond", "initialValue", "regex", "options",
+    "input",
+    "date",
+    "startDate",
+    "endDate",
+    "unit",
+    "amount",
+    "timezone",
+    "startOfWeek",
+    "binSize",
+    "format",
+    "onNull",
+    "onError",
+    "dateString",
+    "year",
+    "month",
+    "day",
+    "hour",
+    "minute",
+    "second",
+    "millisecond",
+    "isoWeekYear",
+    "isoWeek",
+    "isoDayOfWeek",
+    "iso8601",
+    "field",
+    "value",
+    "chars",
+    "find",
+    "replacement",
+    "to",
+    "n",
+    "p",
+    "method",
+    "vars",
+    "in",
+    "as",
+    "cond",
+    "initialValue",
+    "regex",
+    "options",
 ];
 
 fn arguments_of(name: &str) -> Vec<&'static str> {

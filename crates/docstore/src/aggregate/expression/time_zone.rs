@@ -32,10 +32,9 @@ impl Zone {
             None => Ok(Some(Self::Utc)),
             Some(value) if is_nullish(value) => Ok(None),
             Some(Some(Bson::String(name))) => Self::parse(name).map(Some),
-            Some(value) => Err(CommandError::new(
-                40517,
-                format!("timezone must evaluate to a string, found {}", type_name(value)),
-            )),
+            Some(value) => {
+                Err(CommandError::new(40517, format!("timezone must evaluate to a string, found {}", type_name(value))))
+            }
         }
     }
 

@@ -131,16 +131,17 @@ fn bounded_finite(name: &str, values: &[Value]) -> CommandResult<()> {
         _ => false,
     };
     if infinite {
-        return Err(CommandError::new(50989, format!("cannot apply {name} to an infinity, value must be in (-inf,inf)")));
+        return Err(CommandError::new(
+            50989,
+            format!("cannot apply {name} to an infinity, value must be in (-inf,inf)"),
+        ));
     }
     Ok(())
 }
 
 pub(super) fn asin(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> {
     bounded("$asin", values, -1.0, 1.0)?;
-    apply("$asin", values, f64::asin, |value| {
-        odd(value, Input::Exact, |real| real.asin()).unwrap_or_else(nan)
-    })
+    apply("$asin", values, f64::asin, |value| odd(value, Input::Exact, |real| real.asin()).unwrap_or_else(nan))
 }
 
 pub(super) fn acos(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> {
@@ -174,9 +175,7 @@ pub(super) fn atan2(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> {
     }
     let number = |value: &Value, code: i32| match value {
         Some(number) if super::number::width(number).is_some() => Ok(number.clone()),
-        other => {
-            Err(CommandError::new(code, format!("$atan2 only supports numeric types, not {}", type_name(other))))
-        }
+        other => Err(CommandError::new(code, format!("$atan2 only supports numeric types, not {}", type_name(other)))),
     };
     let y = number(y, 51044)?;
     let x = number(x, 51045)?;
@@ -279,9 +278,12 @@ pub(super) fn degrees_to_radians(values: &[Value], _: &Scope<'_>) -> CommandResu
         coefficient: 1_745_329_251_994_329_576_923_690_768_488_613,
         exponent: -35,
     });
-    apply("$degreesToRadians", values, |degrees| degrees * (std::f64::consts::PI / 180.0), |degrees| {
-        decimal::multiply(degrees, factor)
-    })
+    apply(
+        "$degreesToRadians",
+        values,
+        |degrees| degrees * (std::f64::consts::PI / 180.0),
+        |degrees| decimal::multiply(degrees, factor),
+    )
 }
 
 pub(super) fn radians_to_degrees(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> {
@@ -290,7 +292,10 @@ pub(super) fn radians_to_degrees(values: &[Value], _: &Scope<'_>) -> CommandResu
         coefficient: 5_729_577_951_308_232_087_679_815_481_410_517,
         exponent: -32,
     });
-    apply("$radiansToDegrees", values, |radians| radians * (180.0 / std::f64::consts::PI), |radians| {
-        decimal::multiply(radians, factor)
-    })
+    apply(
+        "$radiansToDegrees",
+        values,
+        |radians| radians * (180.0 / std::f64::consts::PI),
+        |radians| decimal::multiply(radians, factor),
+    )
 }

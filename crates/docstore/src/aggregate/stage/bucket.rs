@@ -22,7 +22,9 @@ pub(super) fn sort_by_count(argument: &Bson, context: &QueryContext) -> CommandR
         Bson::Document(document) if document.keys().next().is_none_or(|first| !first.starts_with('$')) => {
             return Err(CommandError::new(
                 40147,
-                format!("the sortByCount field must be defined as a $-prefixed path or an expression, found {argument}"),
+                format!(
+                    "the sortByCount field must be defined as a $-prefixed path or an expression, found {argument}"
+                ),
             ));
         }
         Bson::Document(_) => {}
@@ -30,7 +32,9 @@ pub(super) fn sort_by_count(argument: &Bson, context: &QueryContext) -> CommandR
         Bson::String(_) => {
             return Err(CommandError::new(
                 40148,
-                format!("the sortByCount field must be defined as a $-prefixed path or an expression, found {argument}"),
+                format!(
+                    "the sortByCount field must be defined as a $-prefixed path or an expression, found {argument}"
+                ),
             ));
         }
         other => {
@@ -55,12 +59,15 @@ pub(super) fn parse(argument: &Bson, context: &QueryContext) -> CommandResult<Gr
         match name.as_str() {
             "groupBy" => {
                 let is_path = value.as_str().is_some_and(|path| path.starts_with('$'));
-                let is_expression =
-                    value.as_document().is_some_and(|inner| inner.keys().next().is_some_and(|key| key.starts_with('$')));
+                let is_expression = value
+                    .as_document()
+                    .is_some_and(|inner| inner.keys().next().is_some_and(|key| key.starts_with('$')));
                 if !(is_path || is_expression) {
                     return Err(CommandError::new(
                         40202,
-                        format!("The $bucket 'groupBy' field must be defined as a $-prefixed path or an expression, but found: {value}"),
+                        format!(
+                            "The $bucket 'groupBy' field must be defined as a $-prefixed path or an expression, but found: {value}"
+                        ),
                     ));
                 }
                 by = Some(value);
@@ -69,14 +76,19 @@ pub(super) fn parse(argument: &Bson, context: &QueryContext) -> CommandResult<Gr
             "default" => {
                 let constant = Expression::parse(value, context)?;
                 let constant = constant.constant().cloned().ok_or_else(|| {
-                    CommandError::new(40195, format!("The $bucket 'default' field must be a constant expression, but found: {value}"))
+                    CommandError::new(
+                        40195,
+                        format!("The $bucket 'default' field must be a constant expression, but found: {value}"),
+                    )
                 })?;
                 default = Some(constant.unwrap_or(Bson::Null));
             }
             "output" => {
-                output = Some(value.as_document().ok_or_else(|| {
-                    CommandError::new(40196, "The $bucket 'output' field must be an object")
-                })?);
+                output = Some(
+                    value
+                        .as_document()
+                        .ok_or_else(|| CommandError::new(40196, "The $bucket 'output' field must be an object"))?,
+                );
             }
             _ => return Err(CommandError::new(40197, format!("Unrecognized option to $bucket: {name}."))),
         }
@@ -120,7 +132,10 @@ fn parse_boundaries(value: &Bson, context: &QueryContext) -> CommandResult<Vec<B
     let Bson::Array(items) = value else {
         return Err(CommandError::new(
             40200,
-            format!("The $bucket 'boundaries' field must be an array, but found type: {}", ValueRef::from(value).type_name()),
+            format!(
+                "The $bucket 'boundaries' field must be an array, but found type: {}",
+                ValueRef::from(value).type_name()
+            ),
         ));
     };
     let boundaries = items
@@ -131,7 +146,9 @@ fn parse_boundaries(value: &Bson, context: &QueryContext) -> CommandResult<Vec<B
                 Some(value) => Ok(value.clone().unwrap_or(Bson::Null)),
                 None => Err(CommandError::new(
                     40191,
-                    format!("The $bucket 'boundaries' field must be an array of constant values, but found value: {item}"),
+                    format!(
+                        "The $bucket 'boundaries' field must be an array of constant values, but found value: {item}"
+                    ),
                 )),
             }
         })
@@ -139,7 +156,10 @@ fn parse_boundaries(value: &Bson, context: &QueryContext) -> CommandResult<Vec<B
     if boundaries.len() < 2 {
         return Err(CommandError::new(
             40192,
-            format!("The $bucket 'boundaries' field must have at least 2 values, but found {} value(s).", boundaries.len()),
+            format!(
+                "The $bucket 'boundaries' field must have at least 2 values, but found {} value(s).",
+                boundaries.len()
+            ),
         ));
     }
     for pair in boundaries.windows(2) {
@@ -184,7 +204,9 @@ impl BucketAuto {
                     if !(is_path || is_expression) {
                         return Err(CommandError::new(
                             40239,
-                            format!("The $bucketAuto 'groupBy' field must be defined as a $-prefixed path or an expression, but found: {value}"),
+                            format!(
+                                "The $bucketAuto 'groupBy' field must be defined as a $-prefixed path or an expression, but found: {value}"
+                            ),
                         ));
                     }
                     by = Some(Expression::parse(value, context)?);
@@ -192,10 +214,16 @@ impl BucketAuto {
                 "buckets" => {
                     let number = ValueRef::from(value);
                     if !number.is_number() {
-                        return Err(CommandError::new(40241, "The $bucketAuto 'buckets' field must be a numeric value"));
+                        return Err(CommandError::new(
+                            40241,
+                            "The $bucketAuto 'buckets' field must be a numeric value",
+                        ));
                     }
                     let count = number.as_exact_i64().and_then(|count| i32::try_from(count).ok()).ok_or_else(|| {
-                        CommandError::new(40242, "The $bucketAuto 'buckets' field must be representable as a 32-bit integer")
+                        CommandError::new(
+                            40242,
+                            "The $bucketAuto 'buckets' field must be representable as a 32-bit integer",
+                        )
                     })?;
                     if count <= 0 {
                         return Err(CommandError::new(
@@ -206,9 +234,10 @@ impl BucketAuto {
                     buckets = Some(count as usize);
                 }
                 "output" => {
-                    output = Some(value.as_document().ok_or_else(|| {
-                        CommandError::new(40244, "The $bucketAuto 'output' field must be an object")
-                    })?);
+                    output =
+                        Some(value.as_document().ok_or_else(|| {
+                            CommandError::new(40244, "The $bucketAuto 'output' field must be an object")
+                        })?);
                 }
                 "granularity" => {
                     let name = value.as_str().ok_or_else(|| {
@@ -236,7 +265,10 @@ impl BucketAuto {
                 if !number.is_number() || number.is_nan() {
                     return Err(CommandError::new(
                         40258,
-                        format!("$bucketAuto can specify a 'granularity' with numeric boundaries only, but found a value with type: {}", number.type_name()),
+                        format!(
+                            "$bucketAuto can specify a 'granularity' with numeric boundaries only, but found a value with type: {}",
+                            number.type_name()
+                        ),
                     ));
                 }
                 if to_f64(&key) < 0.0 {

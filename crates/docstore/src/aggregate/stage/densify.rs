@@ -64,15 +64,19 @@ impl Densify {
                 ("field" | "partitionByFields" | "range", _) => {
                     return Err(CommandError::type_mismatch(format!("BSON field '$densify.{name}' is the wrong type")));
                 }
-                _ => return Err(CommandError::new(40415, format!("BSON field '$densify.{name}' is an unknown field."))),
+                _ => {
+                    return Err(CommandError::new(40415, format!("BSON field '$densify.{name}' is an unknown field.")));
+                }
             }
         }
-        let missing =
-            |name: &str| CommandError::new(40414, format!("BSON field '$densify.{name}' is missing but a required field"));
+        let missing = |name: &str| {
+            CommandError::new(40414, format!("BSON field '$densify.{name}' is missing but a required field"))
+        };
         let (name, field) = field.ok_or_else(|| missing("field"))?;
         let range = range.ok_or_else(|| missing("range"))?;
         if partition.iter().any(|(path, _)| {
-            *path == name || path.strip_prefix(&name).is_some_and(|rest| rest.starts_with('.'))
+            *path == name
+                || path.strip_prefix(&name).is_some_and(|rest| rest.starts_with('.'))
                 || name.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('.'))
         }) {
             return Err(CommandError::new(8_993_000, "BSON field '$densify.partitionByFields' collides with 'field'"));
@@ -80,13 +84,19 @@ impl Densify {
         let step = range.get("step").ok_or_else(|| missing("range.step"))?.clone();
         let number = ValueRef::from(&step);
         if !number.is_number() || to_f64(&step) <= 0.0 {
-            return Err(CommandError::new(5_733_401, "the step parameter in a range statement must be a strictly positive numeric value"));
+            return Err(CommandError::new(
+                5_733_401,
+                "the step parameter in a range statement must be a strictly positive numeric value",
+            ));
         }
         let unit = match range.get("unit") {
             None => None,
             Some(Bson::String(unit)) => {
                 if number.as_exact_i64().is_none() {
-                    return Err(CommandError::new(6_586_400, "The step parameter in a range statement must be a whole number when densifying a date range"));
+                    return Err(CommandError::new(
+                        6_586_400,
+                        "The step parameter in a range statement must be a whole number when densifying a date range",
+                    ));
                 }
                 Some(Unit::parse(unit)?)
             }
@@ -96,7 +106,10 @@ impl Densify {
             Bson::String(text) if text == "full" => Bounds::Full,
             Bson::String(text) if text == "partition" => {
                 if partition.is_empty() {
-                    return Err(CommandError::new(5_733_408, "one may not specify the bounds as 'partition' without specifying a non-empty array of partitionByFields"));
+                    return Err(CommandError::new(
+                        5_733_408,
+                        "one may not specify the bounds as 'partition' without specifying a non-empty array of partitionByFields",
+                    ));
                 }
                 Bounds::Partition
             }
@@ -107,14 +120,22 @@ impl Densify {
                         None => width(value).is_some(),
                     };
                     if !fits(lower) || !fits(upper) {
-                        return Err(CommandError::new(5_733_402, "a bounding array must contain either both dates (with a unit) or both numbers (without)"));
+                        return Err(CommandError::new(
+                            5_733_402,
+                            "a bounding array must contain either both dates (with a unit) or both numbers (without)",
+                        ));
                     }
                     if value::compare(lower, upper, None).is_gt() {
                         return Err(CommandError::new(5_733_411, "the bounds in a range statement must be ascending"));
                     }
                     Bounds::Between(lower.clone(), upper.clone())
                 }
-                _ => return Err(CommandError::new(5_733_403, "a bounding array in a range statement must have exactly two elements")),
+                _ => {
+                    return Err(CommandError::new(
+                        5_733_403,
+                        "a bounding array in a range statement must have exactly two elements",
+                    ));
+                }
             },
             _ => return Err(CommandError::new(5_733_409, "the bounds must be 'full', 'partition' or an array")),
         };
@@ -165,7 +186,12 @@ impl Densify {
             let amount = steps
                 .checked_mul(step)
                 .ok_or_else(|| CommandError::new(code::OVERFLOW, "date overflow in $densify"))?;
-            return Ok(Bson::DateTime(DateTime::from_millis(add_units(date.timestamp_millis(), unit, amount, &Zone::Utc)?)));
+            return Ok(Bson::DateTime(DateTime::from_millis(add_units(
+                date.timestamp_millis(),
+                unit,
+                amount,
+                &Zone::Utc,
+            )?)));
         }
         Ok(match (start, &self.step) {
             (Bson::Decimal128(_), _) | (_, Bson::Decimal128(_)) => {
@@ -215,7 +241,11 @@ impl Densify {
         let mut parts = super::group::partitions(valued, self.partition_key.as_ref(), &self.context)?;
         let null = Bson::Null;
         parts.sort_by(|left, right| {
-            value::compare(left.0.as_ref().unwrap_or(&null), right.0.as_ref().unwrap_or(&null), self.context.collation())
+            value::compare(
+                left.0.as_ref().unwrap_or(&null),
+                right.0.as_ref().unwrap_or(&null),
+                self.context.collation(),
+            )
         });
         if parts.is_empty()
             && self.partition.is_empty()
@@ -254,7 +284,9 @@ impl Densify {
                 if generated > GENERATED_MAX {
                     return Err(CommandError::new(
                         5_897_900,
-                        format!("Generated {generated} documents in $densify, which is over the limit of {GENERATED_MAX}"),
+                        format!(
+                            "Generated {generated} documents in $densify, which is over the limit of {GENERATED_MAX}"
+                        ),
                     ));
                 }
                 let mut document = template.clone();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bson::{Bson, Document};
 
-use super::{Place, collect, object, stage_list};
+use super::{Place, collect, object, row_bytes, stage_list};
 use crate::aggregate::pipeline::{Pipeline, PipelineOptions, Run, deferred, rows_of};
 use crate::aggregate::{Row, Rows};
 use crate::error::{CommandError, CommandResult};
@@ -54,14 +54,25 @@ pub(super) fn apply(facet: Arc<Facet>, rows: Rows, run: &Arc<Run>) -> Rows {
     deferred(move || {
         let rows: Arc<[Row]> = collect(rows, &run, "$facet")?.into();
         let mut result = Document::new();
+        let mut bytes = 0;
         for (name, pipeline) in &facet.facets {
             let shared = rows.clone();
             let source: Rows = Box::new((0..shared.len()).map(move |index| Ok(shared[index].clone())));
-            let documents = pipeline
-                .clone()
-                .run(source, run.access.clone())?
-                .map(|row| row.map(|row| Bson::Document(row.into_document())))
-                .collect::<CommandResult<Vec<_>>>()?;
+            let mut documents = Vec::new();
+            for row in pipeline.clone().run(source, run.access.clone())? {
+                let row = row?;
+                bytes += row_bytes(&row);
+                if bytes > run.options.bytes_max {
+                    return Err(CommandError::new(
+                        4_031_700,
+                        format!(
+                            "document constructed by $facet is {bytes} bytes, which exceeds the limit of {} bytes",
+                            run.options.bytes_max
+                        ),
+                    ));
+                }
+                documents.push(Bson::Document(row.into_document()));
+            }
             result.insert(name.as_str(), documents);
         }
         Ok(rows_of([result]))

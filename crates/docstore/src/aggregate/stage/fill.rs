@@ -70,10 +70,7 @@ impl Fill {
                         "linear" => true,
                         "locf" => false,
                         _ => {
-                            return Err(CommandError::new(
-                                6_050_202,
-                                "Method must be either 'locf' or 'linear'",
-                            ));
+                            return Err(CommandError::new(6_050_202, "Method must be either 'locf' or 'linear'"));
                         }
                     };
                     if order.is_none() {

@@ -46,9 +46,16 @@ impl GeoNear {
             match name.as_str() {
                 "near" => match value {
                     Bson::Document(_) | Bson::Array(_) => parsed.near = value.clone(),
-                    _ => return Err(CommandError::new(5_860_401, "$geoNear requires a constant object or array as 'near'")),
+                    _ => {
+                        return Err(CommandError::new(
+                            5_860_401,
+                            "$geoNear requires a constant object or array as 'near'",
+                        ));
+                    }
                 },
-                "distanceField" => parsed.distance_field = Some(path_argument(value, 16606, "$geoNear 'distanceField'")?),
+                "distanceField" => {
+                    parsed.distance_field = Some(path_argument(value, 16606, "$geoNear 'distanceField'")?)
+                }
                 "includeLocs" => parsed.locations = Some(path_argument(value, 16607, "$geoNear 'includeLocs'")?),
                 "key" => {
                     path_argument(value, code::TYPE_MISMATCH, "$geoNear parameter 'key'")?;
@@ -56,9 +63,10 @@ impl GeoNear {
                 }
                 "spherical" => parsed.spherical = ValueRef::from(value).is_truthy(),
                 "minDistance" | "maxDistance" => {
-                    let distance = ValueRef::from(value).as_f64().filter(|distance| *distance >= 0.0).ok_or_else(|| {
-                        CommandError::type_mismatch(format!("$geoNear '{name}' must be a nonnegative number"))
-                    })?;
+                    let distance =
+                        ValueRef::from(value).as_f64().filter(|distance| *distance >= 0.0).ok_or_else(|| {
+                            CommandError::type_mismatch(format!("$geoNear '{name}' must be a nonnegative number"))
+                        })?;
                     parsed.distances.insert(format!("${name}"), distance);
                 }
                 "query" => match value {
@@ -73,7 +81,10 @@ impl GeoNear {
                 }
                 // No longer mean anything.
                 "limit" | "num" | "start" => {
-                    return Err(CommandError::new(50858, format!("$geoNear no longer supports the '{name}' parameter. Use a $limit stage")));
+                    return Err(CommandError::new(
+                        50858,
+                        format!("$geoNear no longer supports the '{name}' parameter. Use a $limit stage"),
+                    ));
                 }
                 "uniqueDocs" => {}
                 _ => {}

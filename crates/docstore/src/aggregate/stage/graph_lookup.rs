@@ -46,7 +46,9 @@ impl GraphLookup {
                     match number.as_exact_i64() {
                         Some(depth) if depth >= 0 => depth_max = Some(depth),
                         Some(_) => return Err(CommandError::new(40101, "maxDepth requires a nonnegative argument")),
-                        None => return Err(CommandError::new(40102, "maxDepth could not be represented as a long long")),
+                        None => {
+                            return Err(CommandError::new(40102, "maxDepth could not be represented as a long long"));
+                        }
                     }
                 }
                 "restrictSearchWithMatch" => {
@@ -151,7 +153,10 @@ impl Walker {
                 if bytes > self.run.options.bytes_max {
                     return Err(CommandError::new(
                         code::EXCEEDED_MEMORY_LIMIT,
-                        format!("$graphLookup reached maximum memory consumption of {} bytes", self.run.options.bytes_max),
+                        format!(
+                            "$graphLookup reached maximum memory consumption of {} bytes",
+                            self.run.options.bytes_max
+                        ),
                     ));
                 }
                 next.extend(values_at(candidate.as_ref(), &stage.connect_from));

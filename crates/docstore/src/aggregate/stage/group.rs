@@ -170,7 +170,9 @@ fn grouped(group: Arc<Group>, rows: Rows, run: Arc<Run>, round: usize) -> Comman
     let too_much = || {
         CommandError::new(
             code::QUERY_EXCEEDED_MEMORY_LIMIT_NO_DISK_USE_ALLOWED,
-            format!("$group exceeded its memory limit of {limit} bytes. Pass allowDiskUse:true to let it use temporary files."),
+            format!(
+                "$group exceeded its memory limit of {limit} bytes. Pass allowDiskUse:true to let it use temporary files."
+            ),
         )
     };
     let shared = group.clone();

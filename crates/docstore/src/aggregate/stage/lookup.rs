@@ -95,7 +95,8 @@ impl Lookup {
             (None, None) if stages.is_some() => None,
             _ => {
                 return Err(failed(
-                    "$lookup requires either 'pipeline' or both 'localField' and 'foreignField' to be specified".to_owned(),
+                    "$lookup requires either 'pipeline' or both 'localField' and 'foreignField' to be specified"
+                        .to_owned(),
                 ));
             }
         };
@@ -317,7 +318,9 @@ impl Joiner {
                 let from = self.lookup.from.as_ref().map_or("", |from| from.1.as_str());
                 return Err(CommandError::new(
                     4568,
-                    format!("Total size of documents in {from} matching pipeline's $lookup stage exceeds {JOINED_BYTES_MAX} bytes"),
+                    format!(
+                        "Total size of documents in {from} matching pipeline's $lookup stage exceeds {JOINED_BYTES_MAX} bytes"
+                    ),
                 ));
             }
             documents.push(Bson::Document(row.into_document()));

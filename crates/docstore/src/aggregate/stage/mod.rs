@@ -68,9 +68,19 @@ impl Match {
 pub(in crate::aggregate) enum Stage {
     Match(Match),
     /// `excluded`: the paths taken out, when that is all it does.
-    Project { projection: Arc<Projection>, excluded: Option<Arc<[Vec<String>]>>, name: &'static str },
-    AddFields { fields: Arc<AddFields>, name: &'static str },
-    ReplaceRoot { root: Arc<Expression>, name: &'static str },
+    Project {
+        projection: Arc<Projection>,
+        excluded: Option<Arc<[Vec<String>]>>,
+        name: &'static str,
+    },
+    AddFields {
+        fields: Arc<AddFields>,
+        name: &'static str,
+    },
+    ReplaceRoot {
+        root: Arc<Expression>,
+        name: &'static str,
+    },
     Redact(Arc<Expression>),
     Limit(u64),
     Skip(u64),
@@ -148,9 +158,8 @@ fn object<'a>(code: i32, name: &str, argument: &'a Bson) -> CommandResult<&'a Do
 /// A number of rows that is not negative.
 fn row_count(name: &str, argument: &Bson, code: i32) -> CommandResult<u64> {
     let value = ValueRef::from(argument);
-    let wrong = |reason: &str| {
-        Err(CommandError::new(code, format!("invalid argument to {name} stage: {reason}: {argument}")))
-    };
+    let wrong =
+        |reason: &str| Err(CommandError::new(code, format!("invalid argument to {name} stage: {reason}: {argument}")));
     if !value.is_number() {
         return wrong("Expected a number in");
     }
@@ -179,7 +188,10 @@ impl Stage {
                 };
                 let filter = Filter::parse(document, context)?;
                 if filter.has_near() {
-                    return Err(CommandError::new(5_626_500, "$geoNear, $near, and $nearSphere are not allowed in this context"));
+                    return Err(CommandError::new(
+                        5_626_500,
+                        "$geoNear, $near, and $nearSphere are not allowed in this context",
+                    ));
                 }
                 Self::Match(Match { filter: Arc::new(filter), document: document.clone() })
             }
@@ -202,11 +214,14 @@ impl Stage {
             "$replaceRoot" => {
                 let document = object(40229, name, argument)?;
                 if let Some(unknown) = document.keys().find(|key| key.as_str() != "newRoot") {
-                    return Err(CommandError::new(40415, format!("BSON field '$replaceRoot.{unknown}' is an unknown field.")));
+                    return Err(CommandError::new(
+                        40415,
+                        format!("BSON field '$replaceRoot.{unknown}' is an unknown field."),
+                    ));
                 }
-                let root = document
-                    .get("newRoot")
-                    .ok_or_else(|| CommandError::new(40414, "BSON field '$replaceRoot.newRoot' is missing but a required field"))?;
+                let root = document.get("newRoot").ok_or_else(|| {
+                    CommandError::new(40414, "BSON field '$replaceRoot.newRoot' is missing but a required field")
+                })?;
                 Self::ReplaceRoot { root: Arc::new(Expression::parse(root, context)?), name: "$replaceRoot" }
             }
             "$replaceWith" => {
@@ -224,7 +239,9 @@ impl Stage {
                 if let Some(unknown) = document.keys().find(|key| key.as_str() != "size") {
                     return Err(CommandError::new(28748, format!("unrecognized option to $sample: {unknown}")));
                 }
-                let size = document.get("size").ok_or_else(|| CommandError::new(28749, "$sample stage must specify a size"))?;
+                let size = document
+                    .get("size")
+                    .ok_or_else(|| CommandError::new(28749, "$sample stage must specify a size"))?;
                 let number = ValueRef::from(size);
                 if !number.is_number() {
                     return Err(CommandError::new(28746, "size argument to $sample must be a number"));
@@ -253,9 +270,7 @@ impl Stage {
                 Self::GraphLookup(Arc::new(graph_lookup::GraphLookup::parse(argument, options, context)?))
             }
             "$facet" => Self::Facet(Arc::new(facet::Facet::parse(argument, options, context, depth)?)),
-            "$unionWith" => {
-                Self::UnionWith(Arc::new(union_with::UnionWith::parse(argument, options, context, depth)?))
-            }
+            "$unionWith" => Self::UnionWith(Arc::new(union_with::UnionWith::parse(argument, options, context, depth)?)),
             "$geoNear" => Self::GeoNear(Arc::new(geo_near::GeoNear::parse(argument, context)?)),
             "$setWindowFields" => Self::SetWindowFields(Arc::new(window::SetWindowFields::parse(argument, context)?)),
             "$densify" => Self::Densify(Arc::new(densify::Densify::parse(argument, context)?)),
@@ -264,7 +279,9 @@ impl Stage {
             "$collStats" => Self::CollectionStats(object(5_447_000, name, argument)?.clone()),
             "$indexStats" => match argument {
                 Bson::Document(document) if document.is_empty() => Self::IndexStats,
-                _ => return Err(CommandError::new(28803, "The $indexStats stage specification must be an empty object")),
+                _ => {
+                    return Err(CommandError::new(28803, "The $indexStats stage specification must be an empty object"));
+                }
             },
             "$currentOp" => match argument {
                 Bson::Document(document) => Self::CurrentOperations(document.clone()),
@@ -372,7 +389,10 @@ impl Stage {
                 fail(code::INVALID_OPTIONS, format!("{name} is not allowed to be used within an update"))
             }
             Place::Collection
-                if matches!(self, Self::Documents(_) | Self::CurrentOperations(_) | Self::LocalSessions("$listLocalSessions")) =>
+                if matches!(
+                    self,
+                    Self::Documents(_) | Self::CurrentOperations(_) | Self::LocalSessions("$listLocalSessions")
+                ) =>
             {
                 fail(
                     code::INVALID_NAMESPACE,
@@ -411,16 +431,14 @@ impl Stage {
         let database = || run.options.database.clone();
         let collection = || run.options.collection.clone().unwrap_or_default();
         Ok(match self {
-            Self::Match(Match { filter, .. }) => {
-                Box::new(rows.filter_map(move |row| match row {
-                    Ok(row) => match filter.matches(row.as_ref()) {
-                        Ok(true) => Some(Ok(row)),
-                        Ok(false) => None,
-                        Err(error) => Some(Err(error)),
-                    },
+            Self::Match(Match { filter, .. }) => Box::new(rows.filter_map(move |row| match row {
+                Ok(row) => match filter.matches(row.as_ref()) {
+                    Ok(true) => Some(Ok(row)),
+                    Ok(false) => None,
                     Err(error) => Some(Err(error)),
-                }))
-            }
+                },
+                Err(error) => Some(Err(error)),
+            })),
             stage @ (Self::Project { .. } | Self::AddFields { .. } | Self::ReplaceRoot { .. }) => {
                 Box::new(rows.map(move |row| stage.apply_one(row?)))
             }
@@ -441,7 +459,7 @@ impl Stage {
                 document.insert(field, number);
                 Ok(rows_of((count > 0).then_some(document)))
             }),
-            Self::Sample(size) => sample(rows, size),
+            Self::Sample(size) => sample(rows, size, run.options.bytes_max),
             Self::Sort(sort) => sort.apply(rows, None, run)?,
             Self::Group(group) => group::apply(group, rows, run),
             Self::BucketAuto(bucket) => bucket::apply(bucket, rows, run),
@@ -513,15 +531,27 @@ fn without_collation(context: &QueryContext) -> QueryContext {
 
 /// `$unset` as the `$project` it is.
 fn unset(argument: &Bson) -> CommandResult<Document> {
-    let wrong = || CommandError::new(31002, "$unset specification must be a string or an array containing only string values");
+    let wrong =
+        || CommandError::new(31002, "$unset specification must be a string or an array containing only string values");
     let paths = match argument {
         Bson::String(path) => vec![path.as_str()],
         Bson::Array(items) if items.is_empty() => {
-            return Err(CommandError::new(31119, "$unset specification must be a string or an array with at least one field"));
+            return Err(CommandError::new(
+                31119,
+                "$unset specification must be a string or an array with at least one field",
+            ));
         }
-        Bson::Array(items) => {
-            items.iter().map(|item| item.as_str().ok_or_else(|| CommandError::new(31120, "$unset specification must be a string or an array containing only string values"))).collect::<CommandResult<_>>()?
-        }
+        Bson::Array(items) => items
+            .iter()
+            .map(|item| {
+                item.as_str().ok_or_else(|| {
+                    CommandError::new(
+                        31120,
+                        "$unset specification must be a string or an array containing only string values",
+                    )
+                })
+            })
+            .collect::<CommandResult<_>>()?,
         _ => return Err(wrong()),
     };
     let mut specification = Document::new();
@@ -579,14 +609,22 @@ fn skip_rows(mut rows: Rows, mut skip: u64) -> Rows {
 }
 
 /// As many rows as asked for, every set of them as likely as any other, in random order.
-fn sample(rows: Rows, size: u64) -> Rows {
+fn sample(rows: Rows, size: u64, bytes_max: usize) -> Rows {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     deferred(move || {
         let mut kept: Vec<Row> = Vec::new();
+        let mut bytes = 0;
         if size > 0 {
             for (seen, row) in rows.enumerate() {
                 let row = row?;
                 if kept.len() < size {
+                    bytes += row_bytes(&row);
+                    if bytes > bytes_max {
+                        return Err(CommandError::new(
+                            code::QUERY_EXCEEDED_MEMORY_LIMIT_NO_DISK_USE_ALLOWED,
+                            format!("$sample exceeded its memory limit of {bytes_max} bytes"),
+                        ));
+                    }
                     kept.push(row);
                 } else {
                     let position = super::random::below(seen + 1);
@@ -666,4 +704,3 @@ fn path_argument(value: &Bson, code: i32, what: &str) -> CommandResult<Vec<Strin
         )),
     }
 }
-

@@ -27,7 +27,10 @@ impl Sort {
         let Bson::Document(document) = argument else {
             return Err(CommandError::new(
                 15973,
-                format!("the $sort key specification must be an object, but found {}", ValueRef::from(argument).type_name()),
+                format!(
+                    "the $sort key specification must be an object, but found {}",
+                    ValueRef::from(argument).type_name()
+                ),
             ));
         };
         if document.is_empty() {

@@ -31,7 +31,10 @@ impl UnionWith {
             Bson::String(_) => (namespace(argument, options), &[]),
             Bson::Document(document) => {
                 if let Some(unknown) = document.keys().find(|key| !matches!(key.as_str(), "coll" | "pipeline")) {
-                    return Err(CommandError::new(40415, format!("BSON field '$unionWith.{unknown}' is an unknown field.")));
+                    return Err(CommandError::new(
+                        40415,
+                        format!("BSON field '$unionWith.{unknown}' is an unknown field."),
+                    ));
                 }
                 let stages = document.get("pipeline").map_or(Ok(&[][..]), |stages| stage_list("$unionWith", stages))?;
                 let from = match document.get("coll") {

@@ -29,7 +29,9 @@ impl Unwind {
                 for (name, value) in document {
                     match (name.as_str(), value) {
                         ("path", Bson::String(text)) => path = Some(text),
-                        ("path", _) => return Err(CommandError::new(28808, "expected a string as the path for $unwind stage")),
+                        ("path", _) => {
+                            return Err(CommandError::new(28808, "expected a string as the path for $unwind stage"));
+                        }
                         ("preserveNullAndEmptyArrays", Bson::Boolean(flag)) => unwind.preserve = *flag,
                         ("preserveNullAndEmptyArrays", _) => {
                             return Err(CommandError::new(
@@ -41,7 +43,9 @@ impl Unwind {
                             if text.starts_with('$') {
                                 return Err(CommandError::new(
                                     28822,
-                                    format!("includeArrayIndex option to $unwind stage should not be prefixed with a '$': {text}"),
+                                    format!(
+                                        "includeArrayIndex option to $unwind stage should not be prefixed with a '$': {text}"
+                                    ),
                                 ));
                             }
                             unwind.index = Some(split_path(text)?);
@@ -52,7 +56,12 @@ impl Unwind {
                                 "expected a non-empty string for the includeArrayIndex option to $unwind stage",
                             ));
                         }
-                        _ => return Err(CommandError::new(28811, format!("unrecognized option to $unwind stage: {name}"))),
+                        _ => {
+                            return Err(CommandError::new(
+                                28811,
+                                format!("unrecognized option to $unwind stage: {name}"),
+                            ));
+                        }
                     }
                 }
                 path.ok_or_else(|| CommandError::new(28812, "no path specified to $unwind stage"))?

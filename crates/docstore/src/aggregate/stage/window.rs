@@ -12,12 +12,15 @@ use crate::aggregate::add_fields::set_at;
 use crate::aggregate::expression::date::{Unit, add_units};
 use crate::aggregate::expression::number::{int_or_long, to_decimal, to_exact_i32, to_f64, width};
 use crate::aggregate::expression::time_zone::Zone;
-use crate::aggregate::expression::{Expression, split_path};
+use crate::aggregate::expression::{Expression, split_path, value_bytes};
 use crate::aggregate::pipeline::{Run, deferred};
 use crate::aggregate::{Row, Rows};
 use crate::error::{CommandError, CommandResult, code};
 use crate::query::value::{self, ValueRef};
 use crate::query::{QueryContext, SortSpec, decimal};
+
+/// Bytes the values of one output field may take in one partition.
+const RESULT_BYTES_MAX: usize = 4 * crate::aggregate::STAGE_BYTES_MAX;
 
 /// One end of a window.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,16 +80,26 @@ impl SetWindowFields {
                 "partitionBy" => parsed.partition = Some(Expression::parse(value, context)?),
                 "sortBy" => {
                     let Bson::Document(order) = value else {
-                        return Err(CommandError::type_mismatch("BSON field '$setWindowFields.sortBy' must be an object"));
+                        return Err(CommandError::type_mismatch(
+                            "BSON field '$setWindowFields.sortBy' must be an object",
+                        ));
                     };
                     parsed.order = Some(SortSpec::parse(order, context)?);
                 }
                 "output" => output = Some(value),
-                _ => return Err(CommandError::new(40415, format!("BSON field '$setWindowFields.{name}' is an unknown field."))),
+                _ => {
+                    return Err(CommandError::new(
+                        40415,
+                        format!("BSON field '$setWindowFields.{name}' is an unknown field."),
+                    ));
+                }
             }
         }
         let Some(Bson::Document(output)) = output else {
-            return Err(CommandError::new(40414, "BSON field '$setWindowFields.output' is missing but a required field"));
+            return Err(CommandError::new(
+                40414,
+                "BSON field '$setWindowFields.output' is missing but a required field",
+            ));
         };
         let mut paths: Vec<&String> = Vec::new();
         for (path, function) in output {
@@ -94,7 +107,10 @@ impl SetWindowFields {
                 path.strip_prefix(known.as_str()).is_some_and(|rest| rest.starts_with('.'))
                     || known.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('.'))
             }) {
-                return Err(CommandError::new(6_307_900, format!("$setWindowFields 'output' specification contains conflicting paths at {path}")));
+                return Err(CommandError::new(
+                    6_307_900,
+                    format!("$setWindowFields 'output' specification contains conflicting paths at {path}"),
+                ));
             }
             paths.push(path);
             let Bson::Document(function) = function else {
@@ -117,7 +133,10 @@ impl SetWindowFields {
         let mut output = Vec::with_capacity(methods.len());
         for (path, expression, linear) in methods {
             if linear && !one_part {
-                return Err(CommandError::new(605_001, "$linearFill must be specified with a top level sortBy expression with exactly one element"));
+                return Err(CommandError::new(
+                    605_001,
+                    "$linearFill must be specified with a top level sortBy expression with exactly one element",
+                ));
             }
             let function = if linear { Function::LinearFill(expression) } else { Function::LastObserved(expression) };
             output.push((path, function));
@@ -175,7 +194,9 @@ impl SetWindowFields {
             }
             "$shift" => {
                 (sorted(5_371_600)?, no_window()?);
-                let by = ValueRef::from(part("by")?).as_exact_i64().ok_or_else(|| bad("'$shift:by' field must be an integer"))?;
+                let by = ValueRef::from(part("by")?)
+                    .as_exact_i64()
+                    .ok_or_else(|| bad("'$shift:by' field must be an integer"))?;
                 let default = match part("default") {
                     Ok(default) => {
                         let expression = Expression::parse(default, context)?;
@@ -277,7 +298,9 @@ impl SetWindowFields {
         }
         match (documents, range) {
             (Some(_), Some(_)) => Err(bad("Window bounds can specify either 'documents' or 'range', not both.")),
-            (None, None) if unit.is_some() => Err(bad("Window bounds can only specify 'unit' with range-based bounds.")),
+            (None, None) if unit.is_some() => {
+                Err(bad("Window bounds can only specify 'unit' with range-based bounds."))
+            }
             (None, None) => Ok(Window::All),
             (Some((lower, upper)), None) => {
                 if unit.is_some() {
@@ -341,7 +364,11 @@ impl SetWindowFields {
         }
         let null = Bson::Null;
         parts.sort_by(|left, right| {
-            value::compare(left.0.as_ref().unwrap_or(&null), right.0.as_ref().unwrap_or(&null), self.context.collation())
+            value::compare(
+                left.0.as_ref().unwrap_or(&null),
+                right.0.as_ref().unwrap_or(&null),
+                self.context.collation(),
+            )
         });
         let mut result = Vec::new();
         for (_, rows) in parts {
@@ -353,10 +380,8 @@ impl SetWindowFields {
     fn run_partition(&self, mut rows: Vec<Row>) -> CommandResult<Vec<Row>> {
         let mut values = Vec::new();
         if let Some(order) = &self.order {
-            let mut keyed = rows
-                .into_iter()
-                .map(|row| Ok((order.key(row.as_ref())?, row)))
-                .collect::<CommandResult<Vec<_>>>()?;
+            let mut keyed =
+                rows.into_iter().map(|row| Ok((order.key(row.as_ref())?, row))).collect::<CommandResult<Vec<_>>>()?;
             keyed.sort_by(|left, right| order.compare(&left.0, &right.0));
             (values, rows) = keyed.into_iter().unzip();
         }
@@ -560,6 +585,7 @@ impl Partition<'_> {
         let mut results = Vec::with_capacity(self.rows.len());
         // While only the end of the window moves on, what was accumulated is kept.
         let mut state: Option<(usize, usize, Accumulator)> = None;
+        let mut bytes = 0;
         for position in 0..self.rows.len() {
             let (from, to) = self.range(window, position)?;
             let (mut reached, mut accumulator) = match state.take() {
@@ -570,7 +596,15 @@ impl Partition<'_> {
                 specification.feed(&mut accumulator, self.rows[reached].as_ref())?;
                 reached += 1;
             }
-            results.push(specification.result(accumulator.clone()));
+            let result = specification.result(accumulator.clone());
+            bytes += value_bytes(&result);
+            if bytes > RESULT_BYTES_MAX {
+                return Err(CommandError::new(
+                    code::EXCEEDED_MEMORY_LIMIT,
+                    format!("$setWindowFields: the values of one field need more than {RESULT_BYTES_MAX} bytes"),
+                ));
+            }
+            results.push(result);
             state = Some((from, reached, accumulator));
         }
         Ok(results)
@@ -633,16 +667,17 @@ impl Partition<'_> {
                 (Bson::DateTime(date), Some(length)) => {
                     Ok(Bson::Double(date.timestamp_millis() as f64 / length as f64))
                 }
-                (Bson::DateTime(_), None) => Err(CommandError::new(
-                    5_624_901,
-                    format!("{name} where the sortBy is a Date requires an 'unit'"),
-                )),
+                (Bson::DateTime(_), None) => {
+                    Err(CommandError::new(5_624_901, format!("{name} where the sortBy is a Date requires an 'unit'")))
+                }
                 (_, Some(_)) => Err(CommandError::new(
                     5_624_900,
                     format!("{name} with 'unit' expects the sortBy field to be a Date"),
                 )),
                 (number, None) if width(number).is_some() => Ok(number.clone()),
-                (_, None) => Err(CommandError::new(5_624_902, format!("{name} expects the sortBy field to be numeric"))),
+                (_, None) => {
+                    Err(CommandError::new(5_624_902, format!("{name} expects the sortBy field to be numeric")))
+                }
             })
             .collect()
     }
@@ -659,7 +694,10 @@ impl Partition<'_> {
             .collect::<CommandResult<_>>()?;
         for (left, right) in at.iter().zip(at.iter().skip(1)) {
             if value::compare(left, right, None) == Ordering::Equal {
-                return Err(CommandError::new(6_050_106, "There can be no repeated values in the sort field of $linearFill"));
+                return Err(CommandError::new(
+                    6_050_106,
+                    "There can be no repeated values in the sort field of $linearFill",
+                ));
             }
         }
         let mut known: Option<usize> = None;
@@ -669,7 +707,9 @@ impl Partition<'_> {
                 continue;
             }
             if width(&values[position]).is_none() {
-                return Err(CommandError::type_mismatch("Value to be filled by $linearFill must be numeric or nullish"));
+                return Err(CommandError::type_mismatch(
+                    "Value to be filled by $linearFill must be numeric or nullish",
+                ));
             }
             if let Some(from) = known {
                 let rise = minus(&values[position], &values[from]);
@@ -695,7 +735,10 @@ fn shifted(current: &Bson, offset: &Bson, unit: Option<Unit>) -> CommandResult<B
         }
         (_, Some(_)) => Err(CommandError::new(
             5_429_513,
-            format!("Invalid range: Expected the sortBy field to be a Date, but it was {}", ValueRef::from(current).type_name()),
+            format!(
+                "Invalid range: Expected the sortBy field to be a Date, but it was {}",
+                ValueRef::from(current).type_name()
+            ),
         )),
         (number, None) if width(number).is_some() => Ok(match (number, offset) {
             (Bson::Int32(number), Bson::Int32(offset)) => Bson::Int64(i64::from(*number) + i64::from(*offset)),

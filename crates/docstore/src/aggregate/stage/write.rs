@@ -33,7 +33,10 @@ impl Out {
         let (database, collection) = namespace(argument, options).ok_or_else(|| {
             CommandError::new(
                 16990,
-                format!("$out only supports a string or object argument, but found {}", ValueRef::from(argument).type_name()),
+                format!(
+                    "$out only supports a string or object argument, but found {}",
+                    ValueRef::from(argument).type_name()
+                ),
             )
         })?;
         check_target("$out", &database, &collection)?;
@@ -138,7 +141,10 @@ impl Merge {
                     target = Some(namespace(value, options).ok_or_else(|| {
                         CommandError::new(
                             51178,
-                            format!("$merge 'into' field must be either a string or an object, but found {}", ValueRef::from(value).type_name()),
+                            format!(
+                                "$merge 'into' field must be either a string or an object, but found {}",
+                                ValueRef::from(value).type_name()
+                            ),
                         )
                     })?);
                 }
@@ -174,7 +180,10 @@ impl Merge {
                         other => {
                             return Err(CommandError::new(
                                 51191,
-                                format!("$merge 'whenMatched' field must be either a string or an array, but found {}", ValueRef::from(other).type_name()),
+                                format!(
+                                    "$merge 'whenMatched' field must be either a string or an array, but found {}",
+                                    ValueRef::from(other).type_name()
+                                ),
                             ));
                         }
                     };
@@ -213,7 +222,9 @@ impl Merge {
         if let Some((matched, not_matched)) = modes {
             return Err(CommandError::new(
                 51181,
-                format!("Combination of $merge modes 'whenMatched: {matched}' and 'whenNotMatched: {not_matched}' is not supported"),
+                format!(
+                    "Combination of $merge modes 'whenMatched: {matched}' and 'whenNotMatched: {not_matched}' is not supported"
+                ),
             ));
         }
         match &self.when_matched {
@@ -225,10 +236,9 @@ impl Merge {
                 }
                 UpdatePipeline::parse(stages, &context).map(drop)
             }
-            _ if self.variables.is_some() => Err(CommandError::new(
-                51199,
-                "Cannot use 'let' variables with 'whenMatched' other than a pipeline",
-            )),
+            _ if self.variables.is_some() => {
+                Err(CommandError::new(51199, "Cannot use 'let' variables with 'whenMatched' other than a pipeline"))
+            }
             _ => Ok(()),
         }
     }
@@ -316,17 +326,27 @@ fn fields(value: &Bson) -> CommandResult<Vec<String>> {
     let wrong = || {
         CommandError::new(
             51186,
-            format!("$merge 'on' field must be either a string or an array of strings, but found {}", ValueRef::from(value).type_name()),
+            format!(
+                "$merge 'on' field must be either a string or an array of strings, but found {}",
+                ValueRef::from(value).type_name()
+            ),
         )
     };
     let names = match value {
         Bson::String(name) => vec![name.clone()],
         Bson::Array(items) if items.is_empty() => {
-            return Err(CommandError::new(51187, "If explicitly specifying $merge 'on', must include at least one field"));
+            return Err(CommandError::new(
+                51187,
+                "If explicitly specifying $merge 'on', must include at least one field",
+            ));
         }
         Bson::Array(items) => items
             .iter()
-            .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| CommandError::new(51134, "$merge 'on' array elements must be strings")))
+            .map(|item| {
+                item.as_str()
+                    .map(str::to_owned)
+                    .ok_or_else(|| CommandError::new(51134, "$merge 'on' array elements must be strings"))
+            })
             .collect::<CommandResult<_>>()?,
         _ => return Err(wrong()),
     };
