@@ -14,7 +14,7 @@ use crate::settings::LogFormat;
 const QUEUE_MAX: usize = 8192;
 
 enum Order {
-    Write(LogEntry),
+    Write(Box<LogEntry>),
     /// Answers once everything before it is written.
     Flush(SyncSender<()>),
 }
@@ -51,7 +51,7 @@ impl FunctionLog {
 
 impl LogSink for FunctionLog {
     fn append(&self, entry: LogEntry) {
-        if self.orders.try_send(Order::Write(entry)).is_err() {
+        if self.orders.try_send(Order::Write(Box::new(entry))).is_err() {
             self.lost.fetch_add(1, Relaxed);
         }
     }

@@ -136,7 +136,7 @@ fn is_mp4(data: &[u8]) -> bool {
         return false;
     };
     let size = size as usize;
-    if data.len() < 12 || data.len() < size || size % 4 != 0 || &data[4..8] != b"ftyp" {
+    if data.len() < 12 || data.len() < size || !size.is_multiple_of(4) || &data[4..8] != b"ftyp" {
         return false;
     }
     (8..size).step_by(4).filter(|offset| *offset != 12).any(|offset| data[offset..].starts_with(b"mp4"))
