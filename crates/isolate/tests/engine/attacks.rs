@@ -88,6 +88,8 @@ fn time() {
         "function* g() { try { yield 1 } finally { for (;;); } } for (const x of g()) break",
         "for (;;) { try { for (;;); } catch (e) {} finally { continue } }",
         "try { while (true) {} } finally { while (true) {} }",
+        "const a = [0]; for (;;) a.fill(1)",
+        "const f = a => { a.fill(1) }; for (;;) f([0, 1])",
         "let n = 3n; for (;;) n = n * n % (2n ** 60000n)",
         "for (;;) 'x'.repeat(100000).replace(/x/g, 'y')",
         "Error.prepareStackTrace = () => { for (;;); }; throw new Error('x')",
