@@ -77,13 +77,16 @@ pub(crate) struct PoolShared {
     queue: Mutex<VecDeque<Job>>,
     queued: AtomicUsize,
     workers: Mutex<Vec<Arc<WorkerShared>>>,
-    caches: Mutex<HashMap<String, (Weak<AppCode>, Arc<CodeCache>)>>,
+    caches: Mutex<HashMap<String, DeploymentCache>>,
     draining: AtomicBool,
     /// The pool's owner is gone: threads end.
     closing: AtomicBool,
     pub(crate) idle: Notify,
     pub(crate) counters: Counters,
 }
+
+/// Compiled code of a deployment, kept as long as somebody holds the deployment.
+type DeploymentCache = (Weak<AppCode>, Arc<CodeCache>);
 
 #[derive(Default)]
 pub(crate) struct Counters {

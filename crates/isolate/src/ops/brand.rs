@@ -165,7 +165,7 @@ fn reserve_resizable(scope: &mut v8::PinScope, arguments: v8::FunctionCallbackAr
     let limit = run.limits().array_buffer_bytes_max;
     #[expect(clippy::cast_precision_loss, reason = "a limit")]
     let left = limit.saturating_sub(run.resizable_bytes.get()) as f64;
-    if !(bytes <= left) {
+    if bytes.is_nan() || bytes > left {
         return super::throw_range_error(scope, "Array buffer allocation failed");
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the limit")]

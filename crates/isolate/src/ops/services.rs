@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use deno_core::v8;
 use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use super::functions::authority_argument;
 use super::{Native, current_run, natives, string_argument, text};
@@ -59,12 +60,20 @@ fn call_service(scope: &mut v8::PinScope, arguments: v8::FunctionCallbackArgumen
     let future = run.host.call_service(call);
     let completions = run.completions.clone();
     let task = run.front.spawn(async move {
-        let result = AssertUnwindSafe(future).catch_unwind().await.unwrap_or_else(|_| Err(internal_error()));
+        let result = answer(future).await;
         // The run may have ended; then nobody waits for it.
         let _ = completions.send(Completion { id, result });
     });
     let resolver = v8::Global::new(scope, resolver);
     run.pending.borrow_mut().insert(id, PendingCall { resolver, task: task.abort_handle() });
+}
+
+/// The host's answer; a host that panics has failed.
+async fn answer(future: BoxFuture<'static, Result<Vec<u8>, HostError>>) -> Result<Vec<u8>, HostError> {
+    match AssertUnwindSafe(future).catch_unwind().await {
+        Ok(result) => result,
+        Err(_) => Err(internal_error()),
+    }
 }
 
 fn internal_error() -> HostError {
@@ -88,7 +97,7 @@ fn call_service_blocking(
     let future = run.host.call_service(call);
     let (sender, receiver) = std::sync::mpsc::sync_channel(1);
     let task = run.front.spawn(async move {
-        let result = AssertUnwindSafe(future).catch_unwind().await.unwrap_or_else(|_| Err(internal_error()));
+        let result = answer(future).await;
         let _ = sender.send(result);
     });
     let reply = loop {
