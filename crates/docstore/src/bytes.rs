@@ -1,7 +1,7 @@
 //! BSON bytes: checking what comes from outside, and the few conversions the store needs.
 
 use bson::raw::{RawDocument, RawDocumentBuf};
-use bson::{Document, RawArrayBuf};
+use bson::Document;
 
 use crate::error::{CommandError, CommandResult, code};
 
@@ -141,13 +141,4 @@ pub fn from_document(document: &Document) -> CommandResult<Vec<u8>> {
 /// Encodes, as the BSON library's type.
 pub fn raw_from_document(document: &Document) -> CommandResult<RawDocumentBuf> {
     RawDocumentBuf::from_bytes(from_document(document)?).map_err(|error| invalid(&error.to_string()))
-}
-
-/// An array of raw documents, as `firstBatch` and `nextBatch` hold.
-pub fn raw_array(documents: impl IntoIterator<Item = RawDocumentBuf>) -> RawArrayBuf {
-    let mut array = RawArrayBuf::new();
-    for document in documents {
-        array.push(document);
-    }
-    array
 }

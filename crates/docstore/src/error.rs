@@ -131,7 +131,7 @@ pub struct CommandError {
     /// Error labels (`TransientTransactionError`, `RetryableWriteError`).
     pub labels: Vec<&'static str>,
     /// Further fields of the reply, e.g. `keyPattern` and `keyValue` of a duplicate key, `errInfo` of a failed validation.
-    pub extra: Document,
+    pub extra: Box<Document>,
 }
 
 /// What a command's parts return.
@@ -140,7 +140,7 @@ pub type CommandResult<T> = Result<T, CommandError>;
 impl CommandError {
     /// An error with this code; the name follows from it.
     pub fn new(code: i32, message: impl Into<String>) -> Self {
-        Self { code, code_name: code::name(code), message: message.into(), labels: Vec::new(), extra: Document::new() }
+        Self { code, code_name: code::name(code), message: message.into(), labels: Vec::new(), extra: Box::default() }
     }
 
     /// `BadValue` (2).
@@ -217,7 +217,7 @@ impl CommandError {
         if !self.labels.is_empty() {
             reply.insert("errorLabels", self.labels.iter().map(|label| Bson::from(*label)).collect::<Vec<_>>());
         }
-        for (name, value) in &self.extra {
+        for (name, value) in self.extra.iter() {
             reply.insert(name, value.clone());
         }
         reply
@@ -226,7 +226,7 @@ impl CommandError {
     /// One entry of `writeErrors`: `{ index, code, errmsg, ... }`.
     pub fn to_write_error(&self, index: usize) -> Document {
         let mut entry = doc! { "index": i32::try_from(index).unwrap_or(i32::MAX), "code": self.code };
-        for (name, value) in &self.extra {
+        for (name, value) in self.extra.iter() {
             entry.insert(name, value.clone());
         }
         entry.insert("errmsg", &self.message);

@@ -27,9 +27,6 @@ use crate::wire::{self, Broken};
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 /// Longest path a unix socket can have on Linux, with its terminator.
 const SOCKET_PATH_MAX: usize = 107;
-/// What a connection string's host must not hold. Drivers know a socket by `.sock` at its end, so dots stay.
-const ESCAPED: &percent_encoding::AsciiSet =
-    &percent_encoding::NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~');
 const SOCKET_NAME: &str = "docstore.sock";
 
 /// How to open a store. Every field has a default.

@@ -453,11 +453,6 @@ impl Transaction {
         }
     }
 
-    /// True for a multi-document transaction.
-    pub fn is_multi_document(&self) -> bool {
-        self.owner != 0
-    }
-
     /// Committed documents and their bytes, with the transaction's own changes.
     pub fn counts(&self, collection: &Collection) -> (i64, i64) {
         let delta = self.deltas.get(&collection.id);
@@ -469,11 +464,6 @@ impl Transaction {
 }
 
 impl View {
-    /// The store.
-    pub fn store(&self) -> &Arc<Store> {
-        &self.store
-    }
-
     /// A key's value.
     pub fn get(&self, space: Space, key: &[u8]) -> CommandResult<Option<Slice>> {
         if !self.overlay.is_empty()
@@ -810,11 +800,6 @@ impl<'a> Writes<'a> {
     /// Gives up waiting for other transactions then.
     pub fn set_deadline(&mut self, deadline: Instant) {
         self.deadline = self.deadline.min(deadline);
-    }
-
-    /// Inside a multi-document transaction?
-    pub fn is_session(&self) -> bool {
-        matches!(self.target, Target::Session(_))
     }
 
     /// Runs one statement. What it wrote stays only if it succeeds. It may run several times: when an open transaction

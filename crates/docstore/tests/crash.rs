@@ -3,6 +3,8 @@
 //!
 //! `DOCSTORE_CRASH_ROUNDS=200` for the long run; a few rounds otherwise.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

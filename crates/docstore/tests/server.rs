@@ -1,5 +1,7 @@
 //! The server as an official driver sees it: writes, cursors, transactions, retries, hostile clients.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;

@@ -235,7 +235,7 @@ fn check_key(given: &Document, key: &Document) -> CommandResult<()> {
                 return refuse("Index keys cannot contain an empty field.".to_owned());
             }
             if part.starts_with('$') && !is_wildcard && !matches!(part, "$id" | "$ref" | "$db") {
-                return refuse(format!("Index key contains an illegal field name: field name starts with '$'."));
+                return refuse("Index key contains an illegal field name: field name starts with '$'.".to_owned());
             }
         }
     }

@@ -208,7 +208,7 @@ fn run_command(
         }
     };
     crate::catalog::check_database_name(&database)?;
-    let limit = body.get("maxTimeMS").map(|value| time_limit(value)).transpose()?.flatten();
+    let limit = body.get("maxTimeMS").map(time_limit).transpose()?.flatten();
     deadline::set(if *name == "getMore" { None } else { limit });
     check_api(body)?;
     let session_id = match body.get("lsid") {

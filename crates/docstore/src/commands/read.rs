@@ -196,7 +196,7 @@ impl Find {
     pub fn matches(&self, point: &ReadPoint, collection: &Arc<Collection>, plan: &Plan) -> CommandResult<Ordered> {
         let matches = Matches::new(plan.rows(&point.view, collection)?, Arc::clone(&self.filter));
         if !self.sorts(plan) {
-            return Ok(Ordered::Streaming(matches, self.skip, self.limit));
+            return Ok(Ordered::Streaming(Box::new(matches), self.skip, self.limit));
         }
         let keep = self.limit.map(|limit| limit.saturating_add(self.skip));
         let mut sorted: Vec<Match> = if let Some(sort) = &self.order.sort {
@@ -267,7 +267,7 @@ pub fn to_raw_buf(stored: &[u8]) -> CommandResult<RawDocumentBuf> {
 /// Matches on their way to the client.
 pub enum Ordered {
     /// As the plan reads them: what is left to skip, and to return.
-    Streaming(Matches, usize, Option<usize>),
+    Streaming(Box<Matches>, usize, Option<usize>),
     /// Sorted, skipped and limited.
     Sorted(std::vec::IntoIter<Match>),
 }

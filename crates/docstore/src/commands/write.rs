@@ -862,7 +862,7 @@ pub fn bulk_write(call: &mut Call<'_>) -> CommandResult<Reply> {
             Err(error) => {
                 failed += 1;
                 let mut row = doc! { "ok": 0.0, "idx": index as i32, "n": 0, "code": error.code };
-                for (name, value) in &error.extra {
+                for (name, value) in error.extra.iter() {
                     row.insert(name, value.clone());
                 }
                 row.insert("errmsg", &error.message);

@@ -6,6 +6,8 @@
 //! `DOCSTORE_ORACLE_SHOW=5` prints so many failures in full, `DOCSTORE_ORACLE_ONLY='$pull'` replays only scenes whose
 //! commands hold that text (and counts only those steps), `DOCSTORE_ORACLE_FILE=cases` only that file.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod commands;
 mod compare;
 mod scenes;
