@@ -41,13 +41,6 @@ impl AddFields {
         Ok(Self { fields })
     }
 
-    /// One field computed into a document.
-    pub fn single(path: &str, expression: Expression) -> CommandResult<Self> {
-        let mut fields = Fields::new();
-        insert(&mut fields, &split_path(path)?, expression)?;
-        Ok(Self { fields })
-    }
-
     /// Every path that is computed.
     pub fn paths(&self) -> Vec<Vec<String>> {
         let mut paths = Vec::new();

@@ -640,7 +640,7 @@ pub(in crate::aggregate) fn check_bindable_name(name: &str) -> CommandResult<()>
     let Some(first) = name.chars().next() else {
         return Err(CommandError::failed_to_parse("empty variable names are not allowed"));
     };
-    if !(first.is_ascii_lowercase() || !first.is_ascii()) {
+    if first.is_ascii() && !first.is_ascii_lowercase() {
         return Err(CommandError::failed_to_parse(format!(
             "'{name}' starts with an invalid character for a user variable name"
         )));
@@ -650,7 +650,7 @@ pub(in crate::aggregate) fn check_bindable_name(name: &str) -> CommandResult<()>
 
 fn check_variable_name(name: &str) -> CommandResult<()> {
     let first = name.chars().next().unwrap_or('\0');
-    if !(first.is_ascii_alphabetic() || !first.is_ascii()) {
+    if first.is_ascii() && !first.is_ascii_alphabetic() {
         return Err(CommandError::failed_to_parse(format!(
             "'{name}' starts with an invalid character for a variable name"
         )));

@@ -55,7 +55,8 @@ pub(super) fn intersection(nodes: &[Node], scope: &Scope<'_>) -> CommandResult<V
                 return Err(wrong(17047, "All operands of $setIntersection must be arrays. One argument", &value));
             }
         }
-        if current.is_empty() {
+        // MongoDB looks at the second set even if the first is empty.
+        if position > 0 && current.is_empty() {
             break;
         }
     }

@@ -96,12 +96,11 @@ fn at_infinity(value: Decimal128, positive: f64, negative: f64) -> Decimal128 {
 
 /// π/2 with 34 digits, signed.
 fn half_pi(negative: bool) -> Decimal128 {
-    let value = decimal::from_parts(decimal::Parts::Finite {
+    decimal::from_parts(decimal::Parts::Finite {
         negative,
         coefficient: 1_570_796_326_794_896_619_231_321_691_639_751,
         exponent: -33,
-    });
-    value
+    })
 }
 
 pub(super) fn sin(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> {

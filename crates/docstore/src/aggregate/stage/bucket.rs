@@ -444,7 +444,7 @@ impl Granularity {
         let result = best.unwrap_or(number);
         match (value, self) {
             (Bson::Decimal128(_), _) => Bson::Decimal128(crate::aggregate::expression::number::exact_decimal(result)),
-            (Bson::Int32(_) | Bson::Int64(_), Self::PowersOfTwo) if result >= 1.0 && result < 9.2e18 => {
+            (Bson::Int32(_) | Bson::Int64(_), Self::PowersOfTwo) if (1.0..9.2e18).contains(&result) => {
                 crate::aggregate::expression::number::int_or_long(result as i64)
             }
             _ => Bson::Double(result),

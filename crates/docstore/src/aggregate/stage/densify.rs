@@ -27,7 +27,7 @@ enum Bounds {
     /// From the least to the greatest of each partition.
     Partition,
     /// The upper one excluded.
-    Between(Bson, Bson),
+    Between(Box<(Bson, Bson)>),
 }
 
 /// A parsed specification.
@@ -128,7 +128,7 @@ impl Densify {
                     if value::compare(lower, upper, None).is_gt() {
                         return Err(CommandError::new(5_733_411, "the bounds in a range statement must be ascending"));
                     }
-                    Bounds::Between(lower.clone(), upper.clone())
+                    Bounds::Between(Box::new((lower.clone(), upper.clone())))
                 }
                 _ => {
                     return Err(CommandError::new(
@@ -270,7 +270,7 @@ impl Densify {
                     (Some((least, _)), Some((greatest, _))) => (least.clone(), greatest.clone(), true),
                     _ => continue,
                 },
-                Bounds::Between(lower, upper) => (lower.clone(), upper.clone(), false),
+                Bounds::Between(between) => (between.0.clone(), between.1.clone(), false),
             };
             let within = |value: &Bson| match compare(value, &end) {
                 Ordering::Less => true,

@@ -280,7 +280,10 @@ impl Stage {
             "$indexStats" => match argument {
                 Bson::Document(document) if document.is_empty() => Self::IndexStats,
                 _ => {
-                    return Err(CommandError::new(28803, "The $indexStats stage specification must be an empty object"));
+                    return Err(CommandError::new(
+                        28803,
+                        "The $indexStats stage specification must be an empty object",
+                    ));
                 }
             },
             "$currentOp" => match argument {

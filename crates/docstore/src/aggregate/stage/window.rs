@@ -185,15 +185,20 @@ impl SetWindowFields {
         };
         Ok(match name {
             "$documentNumber" => {
-                (sorted(5_371_602)?, no_window()?, empty()?);
+                sorted(5_371_602)?;
+                no_window()?;
+                empty()?;
                 Function::DocumentNumber
             }
             "$rank" | "$denseRank" => {
-                (one_part()?, no_window()?, empty()?);
+                one_part()?;
+                no_window()?;
+                empty()?;
                 Function::Rank { dense: name == "$denseRank" }
             }
             "$shift" => {
-                (sorted(5_371_600)?, no_window()?);
+                sorted(5_371_600)?;
+                no_window()?;
                 let by = ValueRef::from(part("by")?)
                     .as_exact_i64()
                     .ok_or_else(|| bad("'$shift:by' field must be an integer"))?;
@@ -211,7 +216,8 @@ impl SetWindowFields {
                 Function::Shift { output: Expression::parse(part("output")?, context)?, by, default }
             }
             "$expMovingAvg" => {
-                (sorted(5_371_600)?, no_window()?);
+                sorted(5_371_600)?;
+                no_window()?;
                 let input = Expression::parse(part("input")?, context)?;
                 let alpha = match (part("N"), part("alpha")) {
                     (Ok(number), Err(_)) => {
@@ -268,7 +274,8 @@ impl SetWindowFields {
                 }
             }
             "$linearFill" => {
-                (one_part()?, no_window()?);
+                one_part()?;
+                no_window()?;
                 Function::LinearFill(Expression::parse(argument, context)?)
             }
             "$locf" => {
