@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use app_model::{App, Level, LoadOptions, Method, Validation};
+use app_model::{App, Level, Method, Validation};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::error::ServerError;
@@ -15,11 +15,11 @@ use crate::settings::Settings;
 /// # Errors
 /// A directory that cannot be served at all, or an app that is there twice.
 pub(crate) fn load(settings: &Settings) -> Result<Vec<Arc<App>>, ServerError> {
-    let options = LoadOptions { secrets: settings.secrets()?, app_id: settings.app_id.clone(), ..Default::default() };
+    let secrets = settings.secrets()?;
     let mut apps: Vec<Arc<App>> = Vec::new();
     let mut by_id: HashMap<String, usize> = HashMap::new();
     for directory in &settings.apps {
-        let app = App::load(directory, &options).map_err(ServerError::App)?;
+        let app = secrets.load_app(directory, settings.app_id.as_deref()).map_err(ServerError::App)?;
         if let Some(index) = by_id.insert(app.app_id.clone(), apps.len()) {
             return Err(ServerError::SameApp {
                 app_id: app.app_id,

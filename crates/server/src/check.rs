@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use app_model::{App, Level, LoadOptions, Problem, RunAs, Validation};
+use app_model::{App, Level, Problem, RunAs, Validation};
 use serde_json::{Value as Json, json};
 
 use crate::apps::{endpoint_url, method_text, webhook_url};
+use crate::settings::Secrets;
 
 /// Where the URLs of the report begin.
 const BASE: &str = "http://127.0.0.1:8080";
@@ -23,8 +24,8 @@ pub struct Report {
 }
 
 /// Checks a directory. [`isolate::init_platform`] must have been called: each source is compiled.
-pub fn check(directory: &Path, options: &LoadOptions) -> Report {
-    match App::load(directory, options) {
+pub fn check(directory: &Path, secrets: &Secrets) -> Report {
+    match secrets.load_app(directory, None) {
         Ok(app) => report(app),
         Err(error) => Report {
             app: Json::Null,

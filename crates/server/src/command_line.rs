@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use app_model::{App, LoadOptions};
+use app_model::App;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::ServerError;
 use crate::serve::{self, Serving};
-use crate::settings::{LogFormat, Settings, WrittenSettings};
+use crate::settings::{LogFormat, Secrets, Settings, WrittenSettings};
 use crate::shutdown::{StopSignals, exit_now};
 use crate::{apps, check, sockets, store, supervisor, telemetry, worker};
 
@@ -68,7 +68,7 @@ Examples:
         /// Print the report as JSON
         #[arg(long)]
         json: bool,
-        /// JSON file with the texts of the app's Secrets: {"name": "text"}
+        /// JSON file with the texts of the app's Secrets: {"name": "text"}, or {"app id": {"name": "text"}}
         #[arg(long, value_name = "FILE", env = "SELVEDGE_SECRETS_FILE", alias = "secrets")]
         secrets_file: Option<PathBuf>,
     },
@@ -126,11 +126,11 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
 
 fn run_check(directory: PathBuf, json: bool, secrets_file: Option<PathBuf>) -> ExitCode {
     isolate::init_platform();
-    let secrets = match secrets_file.map(|file| crate::settings::read_secrets(&file)).transpose() {
+    let secrets = match secrets_file.map(|file| Secrets::read(&file)).transpose() {
         Ok(secrets) => secrets.unwrap_or_default(),
         Err(error) => return fail(&error),
     };
-    let report = check::check(&directory, &LoadOptions { secrets, ..Default::default() });
+    let report = check::check(&directory, &secrets);
     print(&match json {
         true => format!("{:#}\n", report.to_json()),
         false => report.to_text(),

@@ -8,9 +8,9 @@ use std::time::Duration;
 use app::{
     AddressPolicy, AppSettings, Compatibility, ConnectionSettings, HttpSettings, Limits, ServiceLimits, TrustedProxies,
 };
-use app_model::SecretText;
 use serde::{Deserialize, Serialize};
 
+use super::secrets::Secrets;
 use super::units::{Bytes, Time};
 use super::written::{FunctionLogTarget, LogFormat, WrittenSettings};
 
@@ -293,14 +293,14 @@ impl Settings {
         }
     }
 
-    /// Texts of Secrets by name; empty without a secrets file.
+    /// Texts of Secrets; none without a secrets file.
     ///
     /// # Errors
     /// A file that cannot be read or is no JSON object of texts.
-    pub fn secrets(&self) -> Result<BTreeMap<String, SecretText>, SettingsError> {
+    pub fn secrets(&self) -> Result<Secrets, SettingsError> {
         match &self.secrets_file {
-            Some(file) => read_secrets(file),
-            None => Ok(BTreeMap::new()),
+            Some(file) => Secrets::read(file),
+            None => Ok(Secrets::default()),
         }
     }
 
@@ -327,16 +327,6 @@ fn read_file(file: &Path) -> Result<WrittenSettings, SettingsError> {
     written.data_dir = written.data_dir.map(|path| base.join(path));
     written.secrets_file = written.secrets_file.map(|path| base.join(path));
     Ok(written)
-}
-
-pub(crate) fn read_secrets(file: &Path) -> Result<BTreeMap<String, SecretText>, SettingsError> {
-    let refused = |message: String| SettingsError::Secrets { file: file.to_owned(), message };
-    let text = std::fs::read_to_string(file).map_err(|error| refused(format!("cannot be read: {error}")))?;
-    // The parser's own message could quote a secret.
-    let secrets: BTreeMap<String, String> = serde_json::from_str(&text).map_err(|error| {
-        refused(format!("line {}: is not a JSON object of names to texts, as in {{\"name\": \"text\"}}", error.line()))
-    })?;
-    Ok(secrets.into_iter().map(|(name, text)| (name, SecretText::new(text))).collect())
 }
 
 /// `URI` for all data sources, `NAME=URI` for one.
@@ -457,16 +447,6 @@ mod tests {
         assert_eq!(named["Cluster0"], "mongodb+srv://b");
         let secret = mongodb_uris(vec!["user:password@host".into()]).unwrap_err().to_string();
         assert!(!secret.contains("password"));
-    }
-
-    #[test]
-    fn secrets_never_show_in_messages() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("secrets.json");
-        std::fs::write(&file, r#"{"a": "b"}"#).unwrap();
-        assert_eq!(read_secrets(&file).unwrap()["a"].expose(), "b");
-        std::fs::write(&file, r#"{"a": hunter2}"#).unwrap();
-        assert!(!read_secrets(&file).unwrap_err().to_string().contains("hunter2"));
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub struct WrittenSettings {
     #[arg(long, value_name = "TIME", env = "SELVEDGE_HTTP_CONNECT_TIMEOUT", help_heading = "Outgoing HTTP")]
     pub http_connect_timeout: Option<Time>,
 
-    /// JSON file with the texts of the apps' Secrets: {"name": "text"}
+    /// JSON file with the texts of the apps' Secrets: {"name": "text"}, or {"app id": {"name": "text"}} for one app
     #[arg(long, value_name = "FILE", env = "SELVEDGE_SECRETS_FILE", alias = "secrets", help_heading = "Apps")]
     pub secrets_file: Option<PathBuf>,
 
