@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, anyhow};
 use crate::case::{Case, discover};
 use crate::matcher::compare;
 use crate::replay::{cases_directory, listed, prepare_app, replay};
 use crate::server_process::{ServerOptions, ServerProcess, run_to_end, serve_command};
+use anyhow::{Context, Result, anyhow};
 use serde_json::{Value as Json, json};
 
 /// One way of running the cases.
@@ -93,7 +93,7 @@ fn report(cases: &[Case], failures: &Failures, passes: usize, filtered: bool) ->
             (Some(differences), None) => {
                 failed += 1;
                 println!("case {} ... FAILED: {}", case.name, case.manifest.shows);
-                differences.iter().for_each(|difference| println!("  {difference}"));
+                println!("  {} differences, shown above", differences.len());
             }
         }
     }
@@ -128,10 +128,8 @@ async fn run_pass(pass: &Pass, binary: &Path, cases: &[Case], failures: &mut Fai
         groups.entry(format!("{own_server}{:?}", case.manifest.server)).or_default().push((case, app_id, directory));
     }
     for (number, group) in groups.into_values().enumerate() {
-        let mut secrets = serde_json::Map::new();
-        for (case, app_id, _) in &group {
-            secrets.insert(app_id.clone(), json!(case.manifest.secrets));
-        }
+        let secrets: BTreeMap<&String, &String> =
+            group.iter().flat_map(|(case, _, _)| &case.manifest.secrets).collect();
         let secrets_file = scratch.path().join(format!("secrets-{number}.json"));
         std::fs::write(&secrets_file, serde_json::to_vec(&secrets)?)?;
         let mut flags = group[0].0.manifest.server.clone();
@@ -177,6 +175,7 @@ async fn run_pass(pass: &Pass, binary: &Path, cases: &[Case], failures: &mut Fai
 
 fn note(failures: &mut Failures, case: &Case, pass: &str, result: Result<()>) {
     if let Err(error) = result {
+        eprintln!("{}, {pass}: {error:#}", case.name);
         failures.entry(case.name.clone()).or_default().push(format!("{pass}: {error:#}"));
     }
 }

@@ -6,7 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
+use serde_json::Value as Json;
 
 /// Longest wait for the server to listen.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -19,6 +20,7 @@ pub struct ServerProcess {
     /// The data directory it was given.
     pub data_directory: PathBuf,
     log: Arc<Mutex<String>>,
+    entries: Arc<Mutex<Vec<Json>>>,
 }
 
 /// How to start a server.
@@ -55,16 +57,20 @@ impl ServerProcess {
             }
         });
         let (sender, receiver) = mpsc::channel();
+        let entries = Arc::new(Mutex::new(Vec::new()));
+        let entry_sink = Arc::clone(&entries);
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if let Some(address) = line.trim().strip_prefix("listening on http://") {
+                if let Ok(entry @ Json::Object(_)) = serde_json::from_str(&line) {
+                    entry_sink.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(entry);
+                } else if let Some(address) = line.trim().strip_prefix("listening on http://") {
                     let _ = sender.send(address.trim_end_matches('/').to_owned());
                 }
             }
         });
         let data_directory = options.data_directory.clone();
         match receiver.recv_timeout(START_MAX) {
-            Ok(address) => Ok(Self { child, address, data_directory, log }),
+            Ok(address) => Ok(Self { child, address, data_directory, log, entries }),
             Err(_) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -93,6 +99,11 @@ impl ServerProcess {
     /// Everything logged so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// Entries of the functions' log so far: one JSON object per request on standard output.
+    pub fn entries(&self) -> Vec<Json> {
+        self.entries.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
     /// Process id of the server (of the supervisor, where there is one).

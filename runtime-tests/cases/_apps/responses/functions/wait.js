@@ -1,1 +1,0 @@
-exports = async function() { await new Promise(r => setTimeout(r, 20)); };
