@@ -94,13 +94,13 @@ async fn run(options: &Options) -> Result<()> {
     let hello = Request::get(&webhook("hello"));
     let echo = Request::post(&webhook("echo"), two_kilobytes());
     let insert = Request::post(&webhook("insert"), br#"{"item":"thread","metres":5}"#.to_vec());
-    let mut plans: Vec<(String, Box<dyn Fn() -> Result<Subject>>, Request)> = Vec::new();
+    let mut plans: Vec<Plan> = Vec::new();
     for (kind, name) in [("raw", "hyper hello, raw"), ("hop", "hyper hello, one thread hop")] {
         plans.push((name.to_owned(), Box::new(move || Subject::reference(kind)), Request::get("/")));
     }
     let selvedge = |flags: Vec<String>| {
         let (binary, directory) = (binary.clone(), scratch.path().to_owned());
-        Box::new(move || Subject::selvedge(&binary, &directory, &flags)) as Box<dyn Fn() -> Result<Subject>>
+        Box::new(move || Subject::selvedge(&binary, &directory, &flags)) as Start
     };
     plans.push(("selvedge hello webhook, fresh global each".to_owned(), selvedge(Vec::new()), hello.clone()));
     plans.push(("selvedge echo webhook, 2 KB EJSON".to_owned(), selvedge(Vec::new()), echo));
@@ -217,7 +217,11 @@ fn print_table(lines: &[Line]) {
     }
 }
 
-type Plan = (String, Box<dyn Fn() -> Result<Subject>>, Request);
+/// Name of a subject, how to start it, and the request it is sent.
+type Plan = (String, Start, Request);
+
+/// Starts a subject.
+type Start = Box<dyn Fn() -> Result<Subject>>;
 
 /// Latency that we add over a hyper server with one thread hop, both at half of our own full load.
 async fn half_load(lines: &[Line], plans: &[Plan], options: &Options) -> Result<()> {

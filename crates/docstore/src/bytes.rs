@@ -1,7 +1,7 @@
 //! BSON bytes: checking what comes from outside, and the few conversions the store needs.
 
-use bson::raw::{RawDocument, RawDocumentBuf};
 use bson::Document;
+use bson::raw::{RawDocument, RawDocumentBuf};
 
 use crate::error::{CommandError, CommandResult, code};
 

@@ -1,6 +1,8 @@
 //! Aggregation that came after MongoDB 4.4: small cases after the examples and rules of MongoDB's manual
 //! (https://www.mongodb.com/docs/manual/reference/operator/aggregation/…), each naming its page.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where its own data is not what it has to be")]
+
 use std::sync::Arc;
 
 use bson::{Bson, Document};
@@ -519,4 +521,24 @@ fn memory_limits() {
     for stages in [sort, group] {
         assert_eq!(run_with(&strict, documents.clone(), Vec::new(), &stages).unwrap_err().code, 292);
     }
+}
+
+/// A short expression that doubles a value again and again ends in an error, not in all memory.
+#[test]
+fn values_are_bounded() {
+    for body in
+        ["['$$value', '$$value']", "{'a': '$$value', 'b': '$$value'}", "{'$concatArrays': [['$$value'], ['$$value']]}"]
+    {
+        let pipeline = format!(
+            "[{{'$project': {{'v': {{'$size': {{'$objectToArray': {{'$reduce': {{'input': {{'$range': [0, 60]}}, 'initialValue': {{'x': 1}}, 'in': {body}}}}}}}}}}}}}]"
+        );
+        fails("memory", "[{}]", &pipeline, 146);
+    }
+    fails(
+        "memory",
+        "[{}]",
+        "[{'$project': {'v': {'$reduce': {'input': {'$range': [0, 60]}, 'initialValue': 'xx', 'in': {'$concat': ['$$value', '$$value']}}}}}]",
+        146,
+    );
+    fails("memory", "[{}]", "[{'$project': {'v': {'$size': {'$range': [0, 2000000000]}}}}]", 146);
 }

@@ -222,7 +222,7 @@ async fn broken_clients_harm_nobody() {
             .collect();
         if round % 2 == 0 && length >= 16 {
             // A fitting header in front of garbage, sometimes longer than what follows.
-            let claimed = [length as i32, length as i32 + 1000, i32::MAX, -1][round / 2 % 4];
+            let claimed = [length, length + 1000, i32::MAX, -1][round / 2 % 4];
             bytes[..4].copy_from_slice(&claimed.to_le_bytes());
             bytes[12..16].copy_from_slice(&2013_i32.to_le_bytes());
         }

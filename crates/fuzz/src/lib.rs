@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use app::{AppSettings, HostFactory, HttpCall, NoLog, RequestId, Runner, RunningApp, Target};
+use app::{AppSettings, HostFactory, HttpCall, NoLog, RequestId, Runner, RunningApp};
 use app_model::{App, LoadOptions};
 use bytes::Bytes;
 use futures::FutureExt;
@@ -23,8 +23,11 @@ use isolate::{
 };
 use serde_json::{Value as Json, json};
 
+/// Takes any bytes; a panic is a finding.
+pub type Target = fn(&[u8]);
+
 /// Every target by name.
-pub const TARGETS: [(&str, fn(&[u8])); 4] = [
+pub const TARGETS: [(&str, Target); 4] = [
     ("app_loader", app_loader),
     ("query_string", query_string),
     ("signature_header", signature_header),
@@ -145,7 +148,7 @@ impl Pipeline {
         let before = self.runner.runs.load(Ordering::SeqCst);
         let call = HttpCall {
             id: RequestId::generate(),
-            target: Target::Webhook { service: "svc".to_owned(), webhook: "hook".to_owned() },
+            target: app::Target::Webhook { service: "svc".to_owned(), webhook: "hook".to_owned() },
             method: Method::POST,
             path: "/x".to_owned(),
             query,

@@ -38,7 +38,7 @@ impl<'a> Arguments<'a> {
 
     /// The value at `key`; null, undefined and absent are one.
     pub fn value(&self, key: &str) -> Result<Option<RawBsonRef<'a>>, ServiceError> {
-        let value = self.document.get(key).map_err(bson::error::Error::from)?;
+        let value = self.document.get(key)?;
         Ok(value.filter(|value| !matches!(value, RawBsonRef::Null | RawBsonRef::Undefined)))
     }
 
@@ -91,7 +91,7 @@ impl<'a> Arguments<'a> {
         let Some(array) = self.optional_raw_array(key)? else { return Ok(None) };
         let mut documents = Vec::new();
         for element in array {
-            match element.map_err(bson::error::Error::from)? {
+            match element? {
                 RawBsonRef::Document(document) => documents.push(Document::try_from(document)?),
                 _ => return Err(self.invalid(key, "an array of objects")),
             }
@@ -213,11 +213,11 @@ fn check_nesting(document: &RawDocument, left: usize) -> Result<(), ServiceError
         });
     };
     for element in document {
-        match element.map_err(bson::error::Error::from)?.1 {
+        match element?.1 {
             RawBsonRef::Document(nested) => check_nesting(nested, left)?,
             RawBsonRef::Array(nested) => {
                 // An array is a document whose keys are its indexes.
-                check_nesting(RawDocument::from_bytes(nested.as_bytes()).map_err(bson::error::Error::from)?, left)?;
+                check_nesting(RawDocument::from_bytes(nested.as_bytes())?, left)?;
             }
             RawBsonRef::JavaScriptCodeWithScope(code) => check_nesting(code.scope, left)?,
             _ => {}

@@ -16,6 +16,7 @@ pub struct Registry {
 
 /// One service.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a handful per app, kept in a map and used by reference")]
 pub enum Service {
     /// `mongodb-atlas`, `mongodb`, `datalake`.
     MongoDb(DataSource),

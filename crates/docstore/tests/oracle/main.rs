@@ -7,6 +7,7 @@
 //! commands hold that text (and counts only those steps), `DOCSTORE_ORACLE_FILE=cases` only that file.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::result_large_err, reason = "a failure ends the comparison of its step")]
 
 mod commands;
 mod compare;
@@ -21,8 +22,11 @@ use bson::{Bson, Document};
 /// How the replay of one file went.
 #[derive(Default)]
 pub struct Tally {
+    /// Steps replayed.
     pub steps: usize,
+    /// Steps that disagree.
     pub failed: usize,
+    /// Steps on the list of exceptions.
     pub excepted: usize,
     /// By operator or stage: failed and all steps that hold it.
     pub operators: BTreeMap<String, (usize, usize)>,
@@ -30,6 +34,7 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Counts one step under every operator its command holds.
     pub fn count(&mut self, command: &Document, problem: Option<String>, place: &str) {
         self.steps += 1;
         let mut names = Vec::new();
@@ -83,6 +88,7 @@ fn operators(value: &Bson, names: &mut Vec<String>) {
     }
 }
 
+/// A setting from the environment, when it is not empty.
 pub fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

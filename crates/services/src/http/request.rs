@@ -281,11 +281,11 @@ fn multiple_texts(
 ) -> Result<Vec<(String, String)>, ServiceError> {
     let mut pairs = Vec::new();
     for element in document {
-        let (name, value) = element.map_err(bson::error::Error::from)?;
+        let (name, value) = element?;
         match value {
             RawBsonRef::Array(values) => {
                 for value in values {
-                    let value = value.map_err(bson::error::Error::from)?;
+                    let value = value?;
                     pairs.push((name.as_str().to_owned(), scalar_text(arguments, key, value)?));
                 }
             }

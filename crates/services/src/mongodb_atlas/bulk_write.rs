@@ -102,7 +102,7 @@ fn parse_operations(arguments: Arguments<'_>) -> Result<Vec<Statement>, ServiceE
     };
     let mut statements = Vec::new();
     for operation in arguments.raw_array("operations")? {
-        let RawBsonRef::Document(operation) = operation.map_err(bson::error::Error::from)? else {
+        let RawBsonRef::Document(operation) = operation? else {
             return Err(arguments.invalid("operations", "an array of operations"));
         };
         statements.push(parse_operation(arguments.nested(operation), &filters)?);
@@ -113,7 +113,7 @@ fn parse_operations(arguments: Arguments<'_>) -> Result<Vec<Statement>, ServiceE
 fn parse_filters(arguments: Arguments<'_>, filters: &RawArray) -> Result<Vec<RawDocumentBuf>, ServiceError> {
     let mut parsed = Vec::new();
     for filter in filters {
-        match filter.map_err(bson::error::Error::from)? {
+        match filter? {
             RawBsonRef::Document(filter) => {
                 parse_filter(filter)?;
                 parsed.push(filter.to_owned());

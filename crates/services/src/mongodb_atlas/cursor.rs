@@ -107,7 +107,7 @@ pub(crate) async fn only_document_in_session(
 
 fn first_document(batch: Option<RawBatch>) -> Result<Option<RawDocumentBuf>, ServiceError> {
     let Some(batch) = batch else { return Ok(None) };
-    let first = batch.doc_slices()?.into_iter().next().transpose().map_err(bson::error::Error::from)?;
+    let first = batch.doc_slices()?.into_iter().next().transpose()?;
     Ok(first.and_then(|first| first.as_document()).map(ToOwned::to_owned))
 }
 
@@ -129,7 +129,7 @@ impl OpenCursor {
         let documents = batch.doc_slices()?;
         let mut count = 0;
         for document in documents {
-            document.map_err(bson::error::Error::from)?;
+            document?;
             count += 1;
         }
         if count >= self.documents_left {

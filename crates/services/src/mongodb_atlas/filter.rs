@@ -23,11 +23,11 @@ pub(crate) fn parse_filter(filter: &RawDocument) -> Result<Document, ServiceErro
 
 fn refuse_undefined(filter: &RawDocument) -> Result<(), ServiceError> {
     for element in filter {
-        let (key, value) = element.map_err(bson::error::Error::from)?;
+        let (key, value) = element?;
         match (key.as_str(), value) {
             ("$and" | "$or" | "$nor", RawBsonRef::Array(branches)) => {
                 for branch in branches {
-                    if let RawBsonRef::Document(branch) = branch.map_err(bson::error::Error::from)? {
+                    if let RawBsonRef::Document(branch) = branch? {
                         refuse_undefined(branch)?;
                     }
                 }
@@ -44,7 +44,7 @@ fn refuse_undefined(filter: &RawDocument) -> Result<(), ServiceError> {
 
 fn refuse_undefined_operand(condition: &RawDocument) -> Result<(), ServiceError> {
     for element in condition {
-        let (operator, operand) = element.map_err(bson::error::Error::from)?;
+        let (operator, operand) = element?;
         match (operator.as_str(), operand) {
             ("$eq" | "$ne" | "$gt" | "$gte" | "$lt" | "$lte", RawBsonRef::Undefined) => return Err(cannot_compare()),
             ("$in" | "$nin" | "$all", RawBsonRef::Array(values)) => refuse_undefined_element(values)?,
@@ -62,7 +62,7 @@ fn refuse_undefined_operand(condition: &RawDocument) -> Result<(), ServiceError>
 
 fn refuse_undefined_element(values: &RawArray) -> Result<(), ServiceError> {
     for value in values {
-        if matches!(value.map_err(bson::error::Error::from)?, RawBsonRef::Undefined) {
+        if matches!(value?, RawBsonRef::Undefined) {
             return Err(cannot_compare());
         }
     }

@@ -34,7 +34,7 @@ pub(crate) async fn insert_one(source: &DataSource, handles: &OpenHandles, argum
 pub(crate) async fn insert_many(source: &DataSource, handles: &OpenHandles, arguments: Arguments<'_>) -> Reply {
     let mut documents = Vec::new();
     for document in arguments.raw_array("documents")? {
-        match document.map_err(bson::error::Error::from)? {
+        match document? {
             RawBsonRef::Document(document) => documents.push(with_id(document)?),
             _ => return Err(arguments.invalid("documents", "an array of objects")),
         }
@@ -70,18 +70,18 @@ pub(crate) fn insert_many_options(options: Arguments<'_>) -> Result<InsertManyOp
 /// A copy of the document with `_id` as its first field; a new ObjectId when it has none.
 pub(crate) fn with_id(document: &RawDocument) -> Result<RawDocumentBuf, ServiceError> {
     let mut elements = document.iter();
-    if let Some(first) = elements.next() {
-        if first.map_err(bson::error::Error::from)?.0.as_str() == "_id" {
-            return Ok(document.to_owned());
-        }
+    if let Some(first) = elements.next()
+        && first?.0.as_str() == "_id"
+    {
+        return Ok(document.to_owned());
     }
     let mut stored = RawDocumentBuf::new();
-    match document.get("_id").map_err(bson::error::Error::from)? {
+    match document.get("_id")? {
         Some(id) => stored.append(cstr!("_id"), id),
         None => stored.append(cstr!("_id"), bson::oid::ObjectId::new()),
     }
     for element in document {
-        let (key, value) = element.map_err(bson::error::Error::from)?;
+        let (key, value) = element?;
         if key.as_str() != "_id" {
             stored.append(key, value);
         }
@@ -91,7 +91,7 @@ pub(crate) fn with_id(document: &RawDocument) -> Result<RawDocumentBuf, ServiceE
 
 /// The `_id` of a document that [`with_id`] made.
 pub(crate) fn id_of(document: &RawDocument) -> Result<RawBson, ServiceError> {
-    Ok(document.get("_id").map_err(bson::error::Error::from)?.map_or(RawBson::Null, RawBson::from))
+    Ok(document.get("_id")?.map_or(RawBson::Null, RawBson::from))
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ impl Change {
                 let Some(first) = update.iter().next() else {
                     return Err(arguments.invalid(key, "an update that is not empty"));
                 };
-                if first.map_err(bson::error::Error::from)?.0.as_str().starts_with('$') {
+                if first?.0.as_str().starts_with('$') {
                     Ok(Self::Modify(UpdateModifications::Document(Document::try_from(update)?)))
                 } else {
                     Ok(Self::Replace(update.to_owned()))
@@ -59,7 +59,7 @@ impl Change {
 pub(crate) fn replacement<'a>(arguments: Arguments<'a>, key: &str) -> Result<&'a RawDocument, ServiceError> {
     let document = arguments.raw_document(key)?;
     for element in document {
-        if element.map_err(bson::error::Error::from)?.0.as_str().starts_with('$') {
+        if element?.0.as_str().starts_with('$') {
             return Err(arguments.invalid(key, "a document without update operators"));
         }
     }
