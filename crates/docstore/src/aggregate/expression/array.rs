@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use bson::{Bson, Document, doc};
 
 use super::number::to_exact_i32;
-use super::{Budget, Frame, NULL, Node, Scope, VALUE_BYTES_MAX, Value, is_nullish, path_in_value, some, type_name};
-use crate::error::{CommandError, CommandResult, code};
+use super::{Budget, Frame, NULL, Node, Scope, Value, is_nullish, path_in_value, some, type_name};
+use crate::error::{CommandError, CommandResult};
 use crate::query::QueryContext;
 use crate::query::collation::Collation;
 use crate::query::value::{self, ValueRef};
@@ -251,12 +251,7 @@ pub(super) fn range(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> {
         return Err(CommandError::new(34449, "$range requires a non-zero step value"));
     }
     let length = ((end - current) / step).max(0) as usize;
-    if length.saturating_mul(16) > VALUE_BYTES_MAX {
-        return Err(CommandError::new(
-            code::EXCEEDED_MEMORY_LIMIT,
-            format!("$range would use too much memory ({} bytes) and cannot spill to disk", length.saturating_mul(16)),
-        ));
-    }
+    Budget::default().take_bytes(length.saturating_mul(size_of::<Bson>()))?;
     let mut numbers = Vec::with_capacity(length + 1);
     while if step > 0 { current < end } else { current > end } {
         numbers.push(Bson::Int32(current as i32));

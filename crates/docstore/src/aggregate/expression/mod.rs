@@ -451,10 +451,10 @@ fn path_in_array(items: ArrayRef<'_>, path: &[String]) -> Bson {
     )
 }
 
-/// Bytes one value may take, so that a short expression cannot ask for all memory by doubling again and again.
-const VALUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of memory one value may take, so that a short expression cannot ask for all of it by doubling again and again.
+const VALUE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Counts the bytes of a value in the making.
+/// Counts the memory of a value in the making.
 #[derive(Default)]
 struct Budget {
     bytes: usize,
@@ -462,7 +462,7 @@ struct Budget {
 
 impl Budget {
     fn take(&mut self, value: &Bson) -> CommandResult<()> {
-        self.take_bytes(value_bytes(value) + 16)
+        self.take_bytes(memory_bytes(value))
     }
 
     fn take_bytes(&mut self, bytes: usize) -> CommandResult<()> {
@@ -475,6 +475,20 @@ impl Budget {
         }
         Ok(())
     }
+}
+
+/// Bytes the value takes in memory, about.
+fn memory_bytes(value: &Bson) -> usize {
+    /// What a field costs beside name and value: the name's header, the hash, the place in the index.
+    const FIELD: usize = 48;
+    size_of::<Bson>()
+        + match value {
+            Bson::Document(document) => {
+                document.iter().map(|(name, value)| FIELD + name.len() + memory_bytes(value)).sum()
+            }
+            Bson::Array(items) => items.iter().map(memory_bytes).sum(),
+            other => value_bytes(other),
+        }
 }
 
 /// Null, undefined or missing.

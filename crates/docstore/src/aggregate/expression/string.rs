@@ -308,7 +308,7 @@ pub(super) fn split(values: &[Value], _: &Scope<'_>) -> CommandResult<Value> {
     let mut parts = Vec::new();
     let mut budget = Budget::default();
     for part in text.split(separator.as_str()) {
-        budget.take_bytes(part.len() + 16)?;
+        budget.take_bytes(part.len() + size_of::<Bson>())?;
         parts.push(Bson::from(part));
     }
     some(parts)
