@@ -1,9 +1,19 @@
 //! Equality of answers: types, order of fields, the sign of zero; relative tolerance where a step asks for it.
 
 use bson::{Bson, Document};
+use docstore::query::decimal;
 
-/// Relative tolerance of `approximate` steps.
+/// Relative tolerance of doubles in `approximate` steps.
 const TOLERANCE: f64 = 1e-12;
+
+/// Relative tolerance of decimals in `approximate` steps: the last two of 34 digits are those of the recorded server's
+/// library, which computes in binary with an error of its own.
+const DECIMAL_TOLERANCE: f64 = 1e-32;
+
+fn near(left: bson::Decimal128, right: bson::Decimal128) -> bool {
+    let difference = decimal::to_f64(decimal::subtract(left, right)).abs();
+    difference <= DECIMAL_TOLERANCE * decimal::to_f64(left).abs()
+}
 
 /// Equal to the last bit; doubles within the tolerance if `approximate`. `"$$any"` in `expected` fits anything.
 pub fn same(expected: &Bson, found: &Bson, approximate: bool) -> bool {
@@ -14,6 +24,7 @@ pub fn same(expected: &Bson, found: &Bson, approximate: bool) -> bool {
                 || (a.is_nan() && b.is_nan())
                 || (approximate && (a == b || (a - b).abs() <= TOLERANCE * a.abs().max(b.abs())))
         }
+        (Bson::Decimal128(a), Bson::Decimal128(b)) => a == b || (approximate && near(*a, *b)),
         (Bson::Document(a), Bson::Document(b)) => same_document(a, b, approximate),
         (Bson::Array(a), Bson::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b, approximate)),
         (Bson::JavaScriptCodeWithScope(a), Bson::JavaScriptCodeWithScope(b)) => {
