@@ -108,7 +108,8 @@ fn test(arguments: &[String]) -> Result<(), String> {
 fn bench(arguments: &[String]) -> Result<(), String> {
     v8::ensure(false)?;
     say("building the benchmarks and the server in release mode");
-    run(cargo().args(["build", "--release", "--package", "server", "--package", "bench"]))?;
+    // One package at a time, so that the server is built exactly as `serve` builds it and nothing is built twice.
+    run(cargo().args(["build", "--release", "--package", "server"]))?;
     run(cargo().args(["run", "--quiet", "--release", "--package", "bench", "--"]).args(arguments))
 }
 
