@@ -109,6 +109,23 @@ pub struct Request {
     pub raw: Option<String>,
     /// How many times at once.
     pub repeat: Option<usize>,
+    /// Milliseconds to wait before sending, for cases about expiry.
+    pub wait_ms: Option<u64>,
+    /// Tokens to sign before sending: variable name to token.
+    #[serde(default)]
+    pub sign: BTreeMap<String, TokenToSign>,
+}
+
+/// A JSON Web Token that the runner signs with HMAC-SHA-256.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenToSign {
+    /// Header; `{"alg": "HS256", "typ": "JWT"}` by default. The signature is HMAC-SHA-256 whatever it says.
+    pub header: Option<Json>,
+    /// Claims; `{"$$now": seconds}` is the present time plus these seconds.
+    pub claims: Json,
+    /// The key's text.
+    pub key: String,
 }
 
 /// `NN.response.json`.
@@ -132,6 +149,9 @@ pub struct Response {
     pub within_ms: Option<u64>,
     /// Lower bound, milliseconds.
     pub at_least_ms: Option<u64>,
+    /// Parts of a JSON body to keep for later steps: variable name to JSON pointer.
+    #[serde(default)]
+    pub capture: BTreeMap<String, String>,
 }
 
 fn default_app() -> PathBuf {

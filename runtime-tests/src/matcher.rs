@@ -78,6 +78,10 @@ fn compare_escape(path: &str, escape: &str, argument: &Json, actual: Option<&Jso
             (Json::Object(expected), Json::Object(actual)) => return compare_fields(path, expected, actual),
             _ => false,
         },
+        "$$jwt" => match actual.as_str().map(crate::variables::claims) {
+            Some(Ok(claims)) => return compare(&format!("{path} (claims)"), argument, Some(&claims)),
+            _ => false,
+        },
         "$$unordered" => match (argument, actual) {
             (Json::Array(expected), Json::Array(actual)) => return compare_unordered(path, expected, actual),
             _ => false,
@@ -137,6 +141,7 @@ mod tests {
             (json!({"$$subset": {"a": 1}}), json!({"a": 1, "b": 2})),
             (json!({"$$unordered": [1, 2, 2]}), json!([2, 1, 2])),
             (json!({"n": {"$numberInt": "1"}}), json!({"n": {"$numberInt": "1"}})),
+            (json!({"$$jwt": {"sub": "x"}}), json!("e30.eyJzdWIiOiJ4In0.AAAA")),
         ] {
             assert_eq!(compare("", &expected, Some(&actual)), Ok(()), "{expected} against {actual}");
         }
@@ -155,6 +160,8 @@ mod tests {
             (json!({"$$subset": {"a": 1}}), json!({"b": 1})),
             (json!({"$$unordered": [1, 2, 2]}), json!([2, 1, 1])),
             (json!({"$$unknown": 1}), json!(1)),
+            (json!({"$$jwt": {"sub": "y"}}), json!("e30.eyJzdWIiOiJ4In0.AAAA")),
+            (json!({"$$jwt": {"sub": "x"}}), json!("no token")),
         ] {
             assert!(compare("", &expected, Some(&actual)).is_err(), "{expected} against {actual}");
         }

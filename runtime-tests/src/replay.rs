@@ -15,6 +15,7 @@ use crate::case::{Case, Request, Response};
 use crate::client::{Answer, exchange, exchange_raw};
 use crate::matcher::compare;
 use crate::server_process::ServerProcess;
+use crate::variables::Variables;
 
 /// Root files, in the order in which the server looks for them.
 const ROOT_FILES: [&str; 4] = ["root_config.json", "realm_config.json", "config.json", "stitch.json"];
@@ -63,12 +64,21 @@ fn copy_directory(from: &Path, to: &Path) -> Result<()> {
 pub async fn replay(case: &Case, app_id: &str, server: &ServerProcess, database: &Client) -> Result<()> {
     seed(case, database).await.context("seeding the database")?;
     let log_start = server.entries().len();
+    let mut variables = Variables::of_replay(app_id);
     for step in &case.steps {
+        if let Some(wait) = step.request.wait_ms {
+            tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+        }
+        for (name, token) in &step.request.sign {
+            variables.sign(name, token).with_context(|| format!("step {}", step.number))?;
+        }
         let copies = step.request.repeat.unwrap_or(1);
-        let sends = (0..copies).map(|_| send(&step.request, app_id, &server.address));
+        let sends = (0..copies).map(|_| send(&step.request, &variables, app_id, &server.address));
         for answer in futures::future::join_all(sends).await {
             let answer = answer.with_context(|| format!("step {}", step.number))?;
-            check_answer(&step.response, &answer, app_id).map_err(|difference| {
+            let checked = check_answer(&step.response, &answer, &variables)
+                .and_then(|()| variables.capture(&step.response.capture, &answer.body));
+            checked.map_err(|difference| {
                 anyhow!(
                     "step {}: {difference}\n    answer was {} {:?}\n    {}",
                     step.number,
@@ -79,13 +89,13 @@ pub async fn replay(case: &Case, app_id: &str, server: &ServerProcess, database:
             })?;
         }
     }
-    check_after(case, database).await?;
+    check_after(case, &variables, database).await?;
     check_log(case, app_id, server, log_start).await
 }
 
-async fn send(request: &Request, app_id: &str, address: &str) -> Result<Answer> {
+async fn send(request: &Request, variables: &Variables, app_id: &str, address: &str) -> Result<Answer> {
     if let Some(raw) = &request.raw {
-        return exchange_raw(address, raw.replace("{app}", app_id).as_bytes()).await;
+        return exchange_raw(address, variables.fill(raw).as_bytes()).await;
     }
     let path = match (&request.webhook, &request.endpoint, &request.path) {
         (Some(webhook), None, None) => {
@@ -93,12 +103,13 @@ async fn send(request: &Request, app_id: &str, address: &str) -> Result<Answer> 
             format!("/api/client/v2.0/app/{app_id}/service/{service}/incoming_webhook/{hook}")
         }
         (None, Some(endpoint), None) => format!("/app/{app_id}/endpoint{endpoint}"),
-        (None, None, Some(path)) => path.replace("{app}", app_id),
+        (None, None, Some(path)) => path.clone(),
         _ => bail!("a request names exactly one of `webhook`, `endpoint`, `path` or `raw`"),
     };
+    let path = variables.fill(&path);
     let body = match (&request.body, &request.json, &request.base64) {
-        (Some(text), None, None) => Some(Bytes::from(text.clone())),
-        (None, Some(json), None) => Some(Bytes::from(serde_json::to_vec(json)?)),
+        (Some(text), None, None) => Some(Bytes::from(variables.fill(text))),
+        (None, Some(json), None) => Some(Bytes::from(serde_json::to_vec(&variables.fill_json(json))?)),
         (None, None, Some(text)) => Some(base64::engine::general_purpose::STANDARD.decode(text)?.into()),
         (None, None, None) => None,
         _ => bail!("a request has at most one of `body`, `json` and `base64`"),
@@ -106,19 +117,15 @@ async fn send(request: &Request, app_id: &str, address: &str) -> Result<Answer> 
     let method = request.method.as_deref().unwrap_or(if body.is_some() { "POST" } else { "GET" });
     let mut headers = Vec::new();
     for (name, value) in &request.headers {
-        match value {
-            Json::Array(values) => {
-                for value in values {
-                    headers.push((name.clone(), value.as_str().context("header values are strings")?.to_owned()));
-                }
-            }
-            value => headers.push((name.clone(), value.as_str().context("header values are strings")?.to_owned())),
+        let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        for value in values {
+            headers.push((name.clone(), variables.fill(value.as_str().context("header values are strings")?)));
         }
     }
     exchange(address, method, &path, &headers, body).await
 }
 
-fn check_answer(expected: &Response, answer: &Answer, app_id: &str) -> Result<(), String> {
+fn check_answer(expected: &Response, answer: &Answer, variables: &Variables) -> Result<(), String> {
     compare("status", &expected.status, Some(&Json::from(answer.status)))?;
     for (name, expected) in &expected.headers {
         let values: Vec<Json> = answer
@@ -133,21 +140,21 @@ fn check_answer(expected: &Response, answer: &Answer, app_id: &str) -> Result<()
             (_, [one]) => Some(one.clone()),
             _ => Some(Json::Array(values)),
         };
-        compare(&format!("header {name}"), expected, actual.as_ref())?;
+        compare(&format!("header {name}"), &variables.fill_json(expected), actual.as_ref())?;
     }
     let text = String::from_utf8_lossy(&answer.body);
     if let Some(expected) = &expected.body {
-        let expected = expected.replace("{app}", app_id);
+        let expected = variables.fill(expected);
         if *expected != *text {
             return Err(format!("body: expected {expected:?}, got {text:?}"));
         }
     }
     if let Some(expected) = &expected.text {
-        compare("body", expected, Some(&Json::String(text.clone().into_owned())))?;
+        compare("body", &variables.fill_json(expected), Some(&Json::String(text.clone().into_owned())))?;
     }
     if let Some(expected) = &expected.json {
         let actual = serde_json::from_str(&text).map_err(|error| format!("body is not JSON ({error}): {text}"))?;
-        compare("body", expected, Some(&actual))?;
+        compare("body", &variables.fill_json(expected), Some(&actual))?;
     }
     if let Some(expected) = &expected.base64 {
         let actual = base64::engine::general_purpose::STANDARD.encode(&answer.body);
@@ -193,7 +200,7 @@ async fn seed(case: &Case, database: &Client) -> Result<()> {
     Ok(())
 }
 
-async fn check_after(case: &Case, database: &Client) -> Result<()> {
+async fn check_after(case: &Case, variables: &Variables, database: &Client) -> Result<()> {
     for (name, expected) in &case.after {
         let (database_name, collection) = namespace(name)?;
         let collection = database.database(database_name).collection::<Document>(collection);
@@ -202,7 +209,8 @@ async fn check_after(case: &Case, database: &Client) -> Result<()> {
         let actual = Json::Array(
             documents.into_iter().map(|document| Bson::Document(document).into_canonical_extjson()).collect(),
         );
-        compare(name, expected, Some(&actual)).map_err(|difference| anyhow!("after: {difference}"))?;
+        compare(name, &variables.fill_json(expected), Some(&actual))
+            .map_err(|difference| anyhow!("after: {difference}"))?;
     }
     Ok(())
 }
