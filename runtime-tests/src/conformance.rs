@@ -162,6 +162,9 @@ async fn run_pass(pass: &Pass, binary: &Path, cases: &[Case], failures: &mut Fai
         for round in 1..=pass.rounds {
             for (case, app_id, _) in &group {
                 let result = replay(case, app_id, &server, &database).await;
+                if result.is_err() {
+                    eprintln!("end of the server's log:\n{}", server.log_end());
+                }
                 note(failures, case, &format!("{}, round {round}", pass.name), result);
             }
         }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value as Json;
 
+/// Lines of the server's log that a failure shows.
+const LOG_END_LINES: usize = 20;
 /// Longest wait for the server to listen.
 const START_MAX: Duration = Duration::from_secs(60);
 
@@ -99,6 +101,13 @@ impl ServerProcess {
     /// Everything logged so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// The last lines logged, for a failure's report.
+    pub fn log_end(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_END_LINES)..].join("\n")
     }
 
     /// Entries of the functions' log so far: one JSON object per request on standard output.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 /// How long a client may take.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +32,8 @@ pub(crate) struct Activity {
     head_began: AtomicU64,
     /// Requests seen.
     requests: AtomicUsize,
+    /// Holds a permit once the first request has begun.
+    first_request: Notify,
 }
 
 impl Activity {
@@ -41,6 +44,7 @@ impl Activity {
             last_progress: AtomicU64::new(0),
             head_began: AtomicU64::new(0),
             requests: AtomicUsize::new(0),
+            first_request: Notify::new(),
         })
     }
 
@@ -51,8 +55,17 @@ impl Activity {
     /// Marks a request as being answered until the guard is dropped.
     pub fn begin_request(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Relaxed);
-        self.requests.fetch_add(1, Relaxed);
+        if self.requests.fetch_add(1, Relaxed) == 0 {
+            self.first_request.notify_one();
+        }
         InFlight(self.clone())
+    }
+
+    /// Returns once the first request has begun. One task may wait.
+    pub async fn first_request(&self) {
+        if self.requests.load(Relaxed) == 0 {
+            self.first_request.notified().await;
+        }
     }
 
     /// How much longer the client may do nothing; zero when its time is up.

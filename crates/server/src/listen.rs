@@ -30,6 +30,10 @@ const REQUEST_HEADERS_MAX: usize = 400;
 const STREAMS_MAX: u32 = 200;
 const RESETS_MAX: usize = 200;
 
+/// How long a connection that has not been used yet is kept when the process stops: whoever has just connected is about
+/// to ask, and would otherwise see the connection close without an answer.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
+
 /// Accepts until `stop` changes, then waits for the connections to finish. Dropping it closes them.
 pub(crate) async fn accept_all(
     listeners: Vec<TcpListener>,
@@ -133,6 +137,7 @@ async fn serve_connection(
     let stopping = async {
         // An error means that the server is gone, which is a reason to stop as well.
         let _ = stop.wait_for(|stop| *stop).await;
+        let _ = tokio::time::timeout(FIRST_REQUEST_GRACE, activity.first_request()).await;
     };
     tokio::select! {
         result = connection.as_mut() => log_end(peer, result),

@@ -57,6 +57,12 @@ pub fn write_app(directory: &Path) {
         r#"{"name": "quiet", "run_as_system": true, "disable_arg_logs": true, "respond_result": true, "options": {"httpMethod": "POST"}}"#,
         "exports = function () {\n  return 1;\n};\n",
     );
+    hook(
+        "stuck",
+        &open("stuck"),
+        // The parser of JSON looks at no termination request: this costs a thread.
+        "exports = function () {\n  JSON.parse('['.repeat(9000000) + ']'.repeat(9000000));\n};\n",
+    );
     hook("broken", &open("broken"), "exports = function ( {\n");
     hook("a%2Fb", &open("a/b").replace("a/b", "a%2Fb"), "exports = function () { return 'never'; };\n");
     write(

@@ -30,6 +30,22 @@ fn a_stop_lets_running_calls_finish() {
 }
 
 #[test]
+fn a_connection_opened_before_a_stop_is_answered() {
+    for flags in [&["--workers", "1"][..], &["--single-process"]] {
+        let mut server = Server::start(flags);
+        let mut stream = server.connect();
+        std::thread::sleep(Duration::from_millis(200));
+        server.signal(libc::SIGTERM);
+        wait_for("refused connections", || TcpStream::connect(&server.address).is_err().then_some(()));
+        let path = Server::hook("echo");
+        stream.write_all(format!("POST {path} HTTP/1.1\r\nHost: test\r\n\r\n").as_bytes()).unwrap();
+        let reply = Reply::parse(&read_later(stream).recv().unwrap());
+        assert_eq!(reply.status, 200, "{flags:?}");
+        assert_eq!(server.wait().code(), Some(0), "{flags:?}");
+    }
+}
+
+#[test]
 fn a_stop_waits_no_longer_than_its_deadline() {
     let mut server = Server::start(&["--shutdown-deadline", "500ms"]);
     let reply = begin(&server, "endless");
@@ -98,6 +114,22 @@ fn a_worker_told_to_stop_finishes_and_is_replaced() {
     assert_eq!(Reply::parse(&reply.recv().unwrap()).status, 200);
     server.check_alive();
     wait_for("a replacement", || (!server.workers().contains(&before[0])).then_some(()));
+}
+
+#[test]
+fn a_worker_that_lost_a_thread_is_replaced_and_no_request_is_lost() {
+    let server = Server::start(&["--workers", "1", "--heap-max", "64MiB"]);
+    let before = server.workers();
+    let stuck = begin(&server, "stuck");
+    let started = Instant::now();
+    while server.workers() == before || server.workers().len() > 1 {
+        server.check_alive();
+        assert!(started.elapsed() < Duration::from_secs(60), "the worker is still there");
+    }
+    assert_eq!(Reply::parse(&stuck.recv().unwrap()).status, 400, "its own run got the documented error");
+    let log = server.stderr.lock().unwrap().join("\n");
+    assert!(log.contains("asking to be replaced"), "{log}");
+    server.check_alive();
 }
 
 #[test]
