@@ -9,6 +9,7 @@ mod call_function;
 mod function;
 mod problem;
 mod service;
+mod user;
 mod value;
 mod webhook;
 
@@ -26,5 +27,6 @@ pub use load::{LoadBounds, LoadOptions};
 pub use problem::{Level, Problem};
 pub use require_calls::require_calls;
 pub use service::{CollectionRules, DataSource, Service, ServiceKind, ServiceRule};
+pub use user::{Identity, User, UserKind};
 pub use value::{SecretText, Value, ValueContent};
 pub use webhook::{Endpoint, Method, ReturnType, Validation, Webhook};

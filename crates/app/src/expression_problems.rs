@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use app_model::{App, Level, Problem};
-use rules::{Expression, Place};
+use rules::{DataSourceRules, Expression, Place};
 use serde_json::Value as Json;
 
-/// One problem for each `can_evaluate` that is no expression. Whatever it guards is refused.
+/// One problem for each `can_evaluate` that is no expression, and for whatever is wrong in rules of collections. What it
+/// guards is refused.
 pub fn expression_problems(app: &App) -> Vec<Problem> {
     let webhooks = app.services.iter().flat_map(|service| &service.webhooks);
     let webhooks = webhooks.map(|webhook| (webhook.config_file.as_path(), None, &webhook.can_evaluate));
@@ -22,6 +23,7 @@ pub fn expression_problems(app: &App) -> Vec<Problem> {
         .chain(endpoints)
         .chain(functions)
         .filter_map(|(file, entry, expression)| problem(app, file, entry, expression.as_ref()?))
+        .chain(app.data_sources.iter().flat_map(|source| DataSourceRules::compile(app, source).1))
         .collect()
 }
 

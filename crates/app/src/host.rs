@@ -9,9 +9,10 @@ use bson::raw::RawDocumentBuf;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use isolate::{Authority, Host, HostError, ServiceCall};
+use rules::{AppValues, DataSourceRules};
 use services::http::{HttpClient, HttpService, HttpSettings};
 use services::mongodb_atlas::{Connection, ConnectionSettings, DataSource};
-use services::{Registry, Service, ServiceError, ServiceLimits};
+use services::{Registry, RunContext, Service, ServiceError, ServiceLimits};
 
 use crate::HostFactory;
 use crate::running_app::service_entries;
@@ -61,10 +62,11 @@ impl Outside {
     /// # Errors
     /// A data source whose config cannot be used, such as an unknown read preference.
     pub fn services_of(&self, app: &App) -> Result<ServiceHosts, ServiceError> {
-        let mut registry = Registry::new(self.settings.limits);
+        let mut registry = Registry::new(self.settings.limits).with_values(Arc::new(AppValues::new(app)));
         for source in &app.data_sources {
-            let source_service = DataSource::from_config(self.connection(&source.name), &source.kind, &source.config)?;
-            registry.add(source.name.clone(), Service::MongoDb(source_service));
+            let (rules, _) = DataSourceRules::compile(app, source);
+            let service = DataSource::from_config(self.connection(&source.name), &source.kind, &source.config)?;
+            registry.add(source.name.clone(), Service::MongoDb(service.with_rules(Arc::new(rules))));
         }
         // What is no declared data source: services of MongoDB types, the conventional name where none is declared, HTTP.
         for entry in service_entries(app) {
@@ -114,8 +116,8 @@ pub struct ServiceHosts {
 }
 
 impl HostFactory for ServiceHosts {
-    fn host(&self) -> Arc<dyn Host> {
-        Arc::new(RunHost { run: self.registry.start_run() })
+    fn host(&self, context: Arc<dyn RunContext>) -> Arc<dyn Host> {
+        Arc::new(RunHost { run: self.registry.start_run(context) })
     }
 }
 

@@ -12,6 +12,7 @@ mod answer;
 mod error;
 mod expression_problems;
 mod function_log;
+mod functions;
 #[doc(hidden)]
 pub mod fuzzing;
 mod host;
@@ -31,7 +32,7 @@ pub use host::{Outside, OutsideSettings, ServiceHosts};
 pub use http_call::{BodyError, BodyFuture, HttpCall, RequestId, Target};
 pub use isolate::Limits;
 pub use running_app::{HostFactory, Runner, RunningApp};
-pub use services::ServiceLimits;
 pub use services::http::{AddressPolicy, HttpSettings};
 pub use services::mongodb_atlas::ConnectionSettings;
+pub use services::{RunContext, ServiceLimits};
 pub use settings::{AppSettings, Compatibility};

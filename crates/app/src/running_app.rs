@@ -8,9 +8,12 @@ use std::time::SystemTime;
 use app_model::{App, RunAs, ServiceKind, ValueContent};
 use futures::future::BoxFuture;
 use isolate::{AppCode, FrameAuthority, FunctionSource, Host, Invocation, Outcome, ServiceEntry};
+use rules::AppValues;
 use serde_json::{Map, Value as Json, json};
+use services::RunContext;
 
 use crate::function_log::AppLabels;
+use crate::functions::Functions;
 use crate::identity::AppIdentity;
 use crate::webhook::{self, Handlers, Origins};
 use crate::{Answer, AppSettings, CallError, HttpCall, LogRecord, LogSink};
@@ -23,19 +26,15 @@ pub trait Runner: Send + Sync + 'static {
 
 /// Makes the host object of each run.
 pub trait HostFactory: Send + Sync + 'static {
-    /// A host for one run; what the run opens ends when it is dropped.
-    fn host(&self) -> Arc<dyn Host>;
+    /// A host for one run; what the run opens ends when it is dropped. Rules ask `context`.
+    fn host(&self, context: Arc<dyn RunContext>) -> Arc<dyn Host>;
 }
 
 /// One app being served. Immutable; a new deployment is a new one of these.
 pub struct RunningApp {
-    app: Arc<App>,
-    code: Arc<AppCode>,
+    functions: Arc<Functions>,
     handlers: Handlers,
     origins: Origins,
-    settings: Arc<AppSettings>,
-    runner: Arc<dyn Runner>,
-    hosts: Arc<dyn HostFactory>,
     log: Arc<dyn LogSink>,
     labels: Arc<AppLabels>,
     calls_in_flight: AtomicUsize,
@@ -69,13 +68,16 @@ impl RunningApp {
             provider_region: app.provider_region.clone(),
         });
         Self {
-            code,
             handlers: Handlers::of(&app),
             origins: Origins::new(&app.allowed_request_origins),
-            app,
-            settings,
-            runner,
-            hosts,
+            functions: Arc::new(Functions {
+                values: Arc::new(AppValues::new(&app)),
+                app,
+                code,
+                settings,
+                runner,
+                hosts,
+            }),
             log,
             labels,
             calls_in_flight: AtomicUsize::new(0),
@@ -86,19 +88,19 @@ impl RunningApp {
     pub async fn call(&self, call: HttpCall) -> Answer {
         let allow_origin = self.origins.allow_origin(&call.headers);
         let link = Some(self.link(&call));
-        let mut record = Some(LogRecord::open(self.labels.clone(), self.log.clone(), &call, &self.settings));
+        let mut record = Some(LogRecord::open(self.labels.clone(), self.log.clone(), &call, self.settings()));
         let result = webhook::call(self, call, &mut record).await;
         Answer { result, allow_origin, link, record }
     }
 
     /// Client app id, as in URLs.
     pub fn client_app_id(&self) -> &str {
-        &self.app.app_id
+        &self.functions.app.app_id
     }
 
     /// The app as loaded.
     pub fn app(&self) -> &App {
-        &self.app
+        &self.functions.app
     }
 
     /// Calls being answered.
@@ -108,13 +110,13 @@ impl RunningApp {
 
     /// Where the log entry of a request is shown (http-surface 3.9).
     fn link(&self, call: &HttpCall) -> String {
-        let base = self.settings.public_url.as_deref().unwrap_or(&call.base_url);
+        let base = self.settings().public_url.as_deref().unwrap_or(&call.base_url);
         let identity = &self.labels.identity;
         format!("{base}/groups/{}/apps/{}/logs?co_id={}", identity.group, identity.app, call.id)
     }
 
     pub(crate) fn code(&self) -> &Arc<AppCode> {
-        &self.code
+        &self.functions.code
     }
 
     pub(crate) fn handlers(&self) -> &Handlers {
@@ -126,18 +128,19 @@ impl RunningApp {
     }
 
     pub(crate) fn settings(&self) -> &AppSettings {
-        &self.settings
+        &self.functions.settings
     }
 
-    pub(crate) async fn run(&self, invocation: Invocation) -> Outcome {
-        self.runner.run(invocation, self.hosts.host()).await
+    /// Runs functions, with what rules need to know about the call.
+    pub(crate) fn functions(&self) -> &Arc<Functions> {
+        &self.functions
     }
 
     /// One of the app's places for concurrent requests, given back when dropped.
     pub(crate) fn take_slot(&self) -> Result<Slot<'_>, CallError> {
         let before = self.calls_in_flight.fetch_add(1, Ordering::Relaxed);
         let slot = Slot(&self.calls_in_flight);
-        match before < self.settings.concurrent_requests_max {
+        match before < self.settings().concurrent_requests_max {
             true => Ok(slot),
             false => Err(CallError::TooManyRequests),
         }

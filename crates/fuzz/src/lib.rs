@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use app::{AppSettings, HostFactory, HttpCall, NoLog, RequestId, Runner, RunningApp};
+use app::{AppSettings, HostFactory, HttpCall, NoLog, RequestId, RunContext, Runner, RunningApp};
 use app_model::{App, LoadOptions};
 use bytes::Bytes;
 use futures::FutureExt;
@@ -112,7 +112,7 @@ impl Host for NoHost {
 }
 
 impl HostFactory for NoHost {
-    fn host(&self) -> Arc<dyn Host> {
+    fn host(&self, _context: Arc<dyn RunContext>) -> Arc<dyn Host> {
         Arc::new(NoHost)
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Entry points, in reading order: [`Expression::parse`] reads one expression of a configuration file for the
 //! [`Place`] it stands in, [`Expression::evaluate`] decides it for one set of [`Bindings`], and [`Expression::decide`]
-//! does so where the expression calls functions. [`RuleSet::parse`] reads the roles and filters of one collection;
-//! [`Access`] chooses a document's role and asks it what may be read and written, and [`FilterSet`] is what the filters add to a
+//! does so where the expression calls functions. [`DataSourceRules::compile`] reads the rules of a whole data source, [`RuleSet::parse`] those of one
+//! collection; [`Access`] chooses a document's role and asks it what may be read and written, and [`FilterSet`] is what the filters add to a
 //! query.
 //!
 //! Invariants: only [`Verdict::True`] allows anything, and no failure inside of an expression becomes an allow, however
@@ -11,6 +11,7 @@
 //! text and compare dates and numbers of every width (rules-and-users 1.5, 1.7).
 
 mod access;
+mod data_source_rules;
 mod error;
 pub mod expression;
 mod filter;
@@ -23,8 +24,9 @@ mod tests;
 mod write;
 
 pub use access::Access;
+pub use data_source_rules::{DataSourceRules, NamespaceRules};
 pub use error::RuleError;
-pub use expression::{Bindings, Expression, Fault, Place, RequestFacts, Surroundings, Verdict};
+pub use expression::{AppValues, Bindings, Expression, Fault, Place, Surroundings, Verdict};
 pub use filter::{Filter, FilterSet, ProjectionConflict};
 pub use permitted::Permitted;
 pub use read::Readable;

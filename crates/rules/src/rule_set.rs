@@ -100,6 +100,32 @@ impl RuleSet {
     }
 }
 
+impl RuleSet {
+    /// All expressions of roles.
+    pub(crate) fn expressions(&self) -> Vec<&Expression> {
+        let mut all = Vec::new();
+        for role in &self.roles {
+            let gates = role.document_filters.iter().flat_map(|gates| [&gates.read, &gates.write]);
+            let own = [&role.apply_when, &role.read, &role.write, &role.insert, &role.delete, &role.search];
+            all.extend(own.into_iter().chain(gates).flatten());
+            role.additional_fields.gather(&mut all);
+            for (_, permissions) in &role.fields {
+                permissions.gather(&mut all);
+            }
+        }
+        all
+    }
+}
+
+impl FieldPermissions {
+    fn gather<'a>(&'a self, all: &mut Vec<&'a Expression>) {
+        all.extend([&self.read, &self.write].into_iter().flatten());
+        for (_, permissions) in &self.fields {
+            permissions.gather(all);
+        }
+    }
+}
+
 /// Reads parts of a rule file and collects what is wrong with them.
 #[derive(Default)]
 struct Reader {

@@ -1,5 +1,6 @@
 //! Why a service call failed, in the words user code knows (function-environment 7.11).
 
+use crate::UserRefused;
 use bson::raw::RawDocumentBuf;
 use mongodb::error::{Error as DriverError, ErrorKind, WriteFailure as DriverWriteFailure};
 
@@ -40,6 +41,10 @@ pub enum ServiceError {
         /// Collection name.
         collection: String,
     },
+
+    /// The user as whom a frame runs is unknown or disabled.
+    #[error(transparent)]
+    UserRefused(#[from] UserRefused),
 
     /// No rule of a service lets a rules user call this action.
     #[error("no matching rule found for action '{action}' of service '{service}'")]
@@ -161,6 +166,7 @@ impl ServiceError {
             | Self::NoServiceRule { .. }
             | Self::Http { .. }
             | Self::RestrictedHost { .. }
+            | Self::UserRefused(_)
             | Self::RunEnded => "Error",
             Self::InvalidParameter { .. }
             | Self::NoMatchingRule { .. }
@@ -182,6 +188,9 @@ impl ServiceError {
             Self::NoMatchingRule { .. } | Self::NoServiceRule { .. } => "NoMatchingRuleFound",
             Self::Http { .. } => "HTTPError",
             Self::RestrictedHost { .. } => "RestrictedHost",
+            Self::UserRefused(UserRefused::NotFound { .. }) => "UserNotFound",
+            Self::UserRefused(UserRefused::Disabled { .. }) => "UserDisabled",
+            Self::UserRefused(UserRefused::Unavailable { .. }) => "InternalServerError",
             Self::Command { .. } | Self::Write { .. } | Self::Unreachable { .. } | Self::Driver { .. } => {
                 "MongoDBError"
             }

@@ -4,7 +4,8 @@
 //! one question, asked by name: [`Run::call`] takes a service, an action and one BSON document of arguments, and gives one
 //! BSON document or a [`ServiceError`] that already has the text user code knows.
 //!
-//! Reading order: [`Registry`] (the services of one deployment), [`Run`] (what one run holds open), then one folder per
+//! Reading order: [`Registry`] (the services of one deployment), [`RunContext`] (what rules
+//! ask about a run), [`Run`] (what one run holds open), then one folder per
 //! type of service: [`mongodb_atlas`], [`mod@http`].
 //!
 //! Invariants:
@@ -18,7 +19,9 @@ pub mod http;
 pub mod mongodb_atlas;
 mod registry;
 mod run;
+mod run_context;
 
 pub use error::{ServiceError, WriteFailure};
 pub use registry::{Registry, Service, ServiceLimits};
 pub use run::{Authority, Run};
+pub use run_context::{Lookup, RunContext, SystemContext, UserRefused};

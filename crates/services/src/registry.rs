@@ -3,15 +3,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rules::AppValues;
+
 use crate::http::HttpService;
 use crate::mongodb_atlas::DataSource;
-use crate::{Run, ServiceError};
+use crate::run_context::RulesUsers;
+use crate::{Run, RunContext, ServiceError};
 
 /// The services of one deployment. Immutable once built; shared by all its runs.
 #[derive(Debug, Default)]
 pub struct Registry {
     services: HashMap<String, Service>,
     limits: ServiceLimits,
+    values: Arc<AppValues>,
 }
 
 /// One service.
@@ -44,7 +48,12 @@ impl Default for ServiceLimits {
 impl Registry {
     /// A registry without services.
     pub fn new(limits: ServiceLimits) -> Self {
-        Self { services: HashMap::new(), limits }
+        Self { limits, ..Self::default() }
+    }
+
+    /// The same with the values and the environment that rules name.
+    pub fn with_values(self, values: Arc<AppValues>) -> Self {
+        Self { values, ..self }
     }
 
     /// Adds a service, or replaces the one of the same name.
@@ -52,9 +61,10 @@ impl Registry {
         self.services.insert(name.into(), service);
     }
 
-    /// Opens the run-owned side: cursors and sessions live behind it and end with it.
-    pub fn start_run(self: &Arc<Self>) -> Arc<Run> {
-        Arc::new(Run::new(Arc::clone(self)))
+    /// Opens the run-owned side: cursors and sessions live behind it and end with it. `context` is asked by rules.
+    pub fn start_run(self: &Arc<Self>, context: Arc<dyn RunContext>) -> Arc<Run> {
+        let users = RulesUsers::new(context, Arc::clone(&self.values));
+        Arc::new(Run::new(Arc::clone(self), users))
     }
 
     /// The bounds given at construction.

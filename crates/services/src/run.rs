@@ -6,6 +6,7 @@ use bson::raw::RawDocumentBuf;
 
 use crate::arguments::Arguments;
 use crate::mongodb_atlas::{self, OpenHandles};
+use crate::run_context::RulesUsers;
 use crate::{Registry, Service, ServiceError, http};
 
 /// Whose authority a call carries: that of the frame in which user code obtained the service.
@@ -26,12 +27,13 @@ pub enum Authority {
 pub struct Run {
     registry: Arc<Registry>,
     handles: OpenHandles,
+    users: RulesUsers,
 }
 
 impl Run {
-    pub(crate) fn new(registry: Arc<Registry>) -> Self {
+    pub(crate) fn new(registry: Arc<Registry>, users: RulesUsers) -> Self {
         let handles = OpenHandles::new(*registry.limits());
-        Self { registry, handles }
+        Self { registry, handles, users }
     }
 
     /// Calls an action of a service.
@@ -52,7 +54,7 @@ impl Run {
         let arguments = Arguments::parse(action, &arguments)?;
         let answer = match target {
             Service::MongoDb(source) => {
-                mongodb_atlas::call(source, &self.handles, service, action, arguments, authority).await
+                mongodb_atlas::call(source, &self.handles, &self.users, service, action, arguments, authority).await
             }
             Service::Http(target) => http::call(target, service, action, arguments, authority).await,
         };

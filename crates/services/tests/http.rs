@@ -8,7 +8,7 @@ use std::time::Duration;
 use bson::raw::RawDocumentBuf;
 use bson::{Bson, Document, doc};
 use services::http::{AddressPolicy, HttpClient, HttpService, HttpSettings};
-use services::{Authority, Registry, Run, Service, ServiceError, ServiceLimits};
+use services::{Authority, Registry, Run, Service, ServiceError, ServiceLimits, SystemContext};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -111,7 +111,7 @@ fn start_run(settings: HttpSettings) -> Arc<Run> {
     let mut registry = Registry::new(ServiceLimits::default());
     registry.add("", Service::Http(HttpService::open(client.clone())));
     registry.add("named", Service::Http(HttpService::with_rules(client)));
-    Arc::new(registry).start_run()
+    Arc::new(registry).start_run(Arc::new(SystemContext::default()))
 }
 
 fn anywhere() -> HttpSettings {

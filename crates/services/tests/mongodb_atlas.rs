@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bson::raw::RawDocumentBuf;
 use bson::{Bson, Document, doc};
 use services::mongodb_atlas::{Connection, ConnectionSettings, DataSource};
-use services::{Authority, Registry, Run, Service, ServiceError, ServiceLimits};
+use services::{Authority, Registry, Run, Service, ServiceError, ServiceLimits, SystemContext};
 
 const SERVICE: &str = "mongodb-atlas";
 
@@ -54,7 +54,10 @@ impl Deployment {
     fn start_run(&self, limits: ServiceLimits) -> TestRun {
         let mut registry = Registry::new(limits);
         registry.add(SERVICE, Service::MongoDb(DataSource::new(self.connection.clone())));
-        TestRun { run: Arc::new(registry).start_run(), database: self.database.clone() }
+        TestRun {
+            run: Arc::new(registry).start_run(Arc::new(SystemContext::default())),
+            database: self.database.clone(),
+        }
     }
 
     async fn clear(&self) {
@@ -395,7 +398,10 @@ async fn rules_users_and_data_lakes_are_kept_out() {
         let lake = DataSource::from_config(deployment.connection.clone(), "datalake", &config).expect("a plain config");
         let mut registry = Registry::new(ServiceLimits::default());
         registry.add(SERVICE, Service::MongoDb(lake));
-        let run = TestRun { run: Arc::new(registry).start_run(), database: deployment.database.clone() };
+        let run = TestRun {
+            run: Arc::new(registry).start_run(Arc::new(SystemContext::default())),
+            database: deployment.database.clone(),
+        };
         assert_eq!(run.count().await, 0);
         run.call("insertOne", doc! { "document": {} }).await.expect_err("a data lake is read only");
         let out = doc! { "pipeline": [{ "$out": "elsewhere" }] };
@@ -425,7 +431,7 @@ async fn an_absent_database_is_noticed_in_time_and_named_without_its_address() {
 
 #[tokio::test]
 async fn unknown_services_are_refused() {
-    let run = Arc::new(Registry::new(ServiceLimits::default())).start_run();
+    let run = Arc::new(Registry::new(ServiceLimits::default())).start_run(Arc::new(SystemContext::default()));
     let error = run.call("nope", "find", RawDocumentBuf::new(), &Authority::System).await.expect_err("no such service");
     assert_eq!((error.to_string(), error.error_code()), ("service not found: 'nope'".to_owned(), "ServiceNotFound"));
 }

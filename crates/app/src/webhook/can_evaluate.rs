@@ -1,16 +1,14 @@
 //! May this user make this call? (http-surface 3.6)
 
-use app_model::{CallFunction, FunctionCall, FunctionFailure};
-use bson::{Bson, Document};
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use isolate::{Arguments, Entry, Invocation, ResultFormat, ResultPolicy, ReturnValue};
+use std::sync::Arc;
+
 use rules::{Bindings, Expression, Place, Surroundings, Verdict};
 use serde_json::Value as Json;
 
 use super::lookup::Handler;
 use super::receive::CallParts;
-use super::run_as::{ExecutionUser, Identified};
+use super::run_as::Identified;
+use crate::functions::Origin;
 use crate::{CallError, RunningApp};
 
 /// A `can_evaluate`, read once when the app is wired.
@@ -50,8 +48,9 @@ impl<'a> Authorized<'a> {
         self.0.parts()
     }
 
-    pub fn user(&self) -> &ExecutionUser {
-        self.0.user()
+    /// The user and the request.
+    pub fn origin(&self) -> &Origin {
+        self.0.origin()
     }
 }
 
@@ -65,7 +64,7 @@ pub(crate) async fn decide(identified: Identified<'_>) -> Result<Authorized<'_>,
         };
         let mut allowed = true;
         for guard in guards {
-            allowed = allowed && holds(guard, &parts, identified.user()).await;
+            allowed = allowed && holds(guard, &parts, identified.origin()).await;
         }
         allowed
     };
@@ -75,15 +74,15 @@ pub(crate) async fn decide(identified: Identified<'_>) -> Result<Authorized<'_>,
     }
 }
 
-async fn holds(guard: &Guard, parts: &CallParts<'_>, user: &ExecutionUser) -> bool {
+async fn holds(guard: &Guard, parts: &CallParts<'_>, origin: &Origin) -> bool {
     let expression = match guard {
         Guard::Open => return true,
         Guard::Closed => return false,
         Guard::Expression(expression) => expression,
     };
-    let request = parts.request.to_facts(&parts.handler, parts.app.settings()).into();
-    let surroundings = Surroundings::new(parts.app.app(), user_document(user), request);
-    let functions = RuleFunctions { parts: *parts, user };
+    let values = &parts.app.functions().values;
+    let surroundings = Surroundings::new(Arc::clone(values), &origin.user, &origin.request);
+    let functions = parts.app.functions().for_rules(origin.clone());
     match expression.decide(&Bindings::new(&surroundings), &functions).await {
         Verdict::True => true,
         Verdict::False => false,
@@ -92,53 +91,6 @@ async fn holds(guard: &Guard, parts: &CallParts<'_>, user: &ExecutionUser) -> bo
             tracing::debug!(app = parts.app.client_app_id(), name = parts.handler.name(), %fault, "can_evaluate");
             false
         }
-    }
-}
-
-fn user_document(user: &ExecutionUser) -> Document {
-    match Bson::try_from(user.to_context()) {
-        Ok(Bson::Document(document)) => document,
-        // A user is always an object; a user that is none has no fields to compare.
-        _ => Document::new(),
-    }
-}
-
-/// Functions that an expression calls run as the request's user, under their own settings.
-struct RuleFunctions<'a> {
-    parts: CallParts<'a>,
-    user: &'a ExecutionUser,
-}
-
-impl CallFunction for RuleFunctions<'_> {
-    fn call_function<'a>(&'a self, call: FunctionCall) -> BoxFuture<'a, Result<Bson, FunctionFailure>> {
-        async move {
-            let failure = |message: String| FunctionFailure { message };
-            let app = self.parts.app;
-            let function = app.app().function(&call.name);
-            let function = function.ok_or_else(|| failure(format!("function not found: '{}'", call.name)))?;
-            let frame = self.user.for_function(&function.run_as).map_err(|error| failure(error.to_string()))?;
-            let arguments = call.arguments.into_iter().map(|value| value.into_canonical_extjson().to_string());
-            let invocation = Invocation {
-                code: app.code().clone(),
-                entry: Entry::Function(call.name.clone()),
-                arguments: Arguments::Ejson(arguments.collect()),
-                authority: frame.authority().clone(),
-                user: self.user.to_context(),
-                request: self.parts.request.to_context(&self.parts.handler, app.settings()),
-                result: ResultPolicy::Always(ResultFormat::CanonicalEjson),
-                limits: app.settings().limits.clone(),
-            };
-            let outcome = app.run(invocation).await;
-            let completed = outcome.result.map_err(|error| failure(error.text))?;
-            let text = match &completed.value {
-                None | Some(ReturnValue::Undefined) => return Ok(Bson::Undefined),
-                Some(ReturnValue::String { text, .. }) => return Ok(Bson::String(text.clone())),
-                Some(ReturnValue::Other(text)) => text,
-            };
-            let json: Json = serde_json::from_slice(text).map_err(|error| failure(error.to_string()))?;
-            Bson::try_from(json).map_err(|error| failure(error.to_string()))
-        }
-        .boxed()
     }
 }
 

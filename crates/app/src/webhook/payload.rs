@@ -9,6 +9,7 @@ use super::can_evaluate::Authorized;
 use super::headers::canonical_headers;
 use super::lookup::Handler;
 use super::receive::CallParts;
+use crate::functions::{Origin, authority_of, context_user};
 use crate::query;
 use crate::{CallError, RunningApp};
 
@@ -16,12 +17,13 @@ use crate::{CallError, RunningApp};
 pub(crate) struct PreparedCall<'a> {
     app: &'a RunningApp,
     invocation: Invocation,
+    origin: Origin,
     style: ResponseStyle,
 }
 
 impl<'a> PreparedCall<'a> {
-    pub fn into_parts(self) -> (&'a RunningApp, Invocation, ResponseStyle) {
-        (self.app, self.invocation, self.style)
+    pub fn into_parts(self) -> (&'a RunningApp, Invocation, Origin, ResponseStyle) {
+        (self.app, self.invocation, self.origin, self.style)
     }
 }
 
@@ -48,6 +50,7 @@ pub(crate) enum ResponseStyle {
 pub(crate) fn build_invocation(authorized: Authorized<'_>) -> Result<PreparedCall<'_>, CallError> {
     let parts = authorized.parts();
     let style = response_style(&parts);
+    let origin = authorized.origin().clone();
     let invocation = Invocation {
         code: parts.app.code().clone(),
         entry: match parts.handler {
@@ -55,9 +58,9 @@ pub(crate) fn build_invocation(authorized: Authorized<'_>) -> Result<PreparedCal
             Handler::Endpoint { endpoint, .. } => Entry::Function(endpoint.function_name.clone()),
         },
         arguments: arguments(&parts)?,
-        authority: authorized.user().authority().clone(),
-        user: authorized.user().to_context(),
-        request: parts.request.to_context(&parts.handler, parts.app.settings()),
+        authority: authority_of(&origin.user),
+        user: context_user(&origin.user),
+        request: (*origin.request).clone(),
         result: match style {
             ResponseStyle::Webhook { respond_result: false, .. }
             | ResponseStyle::Endpoint { respond_result: false, .. } => ResultPolicy::Discard,
@@ -66,7 +69,7 @@ pub(crate) fn build_invocation(authorized: Authorized<'_>) -> Result<PreparedCal
         },
         limits: parts.app.settings().limits.clone(),
     };
-    Ok(PreparedCall { app: authorized.app(), invocation, style })
+    Ok(PreparedCall { app: authorized.app(), invocation, origin, style })
 }
 
 fn response_style(parts: &CallParts<'_>) -> ResponseStyle {

@@ -1,7 +1,6 @@
 //! The request as the later stages see it, and `context.request` (http-surface 6).
 
 use http::HeaderMap;
-use rules::RequestFacts;
 use serde_json::{Map, Value as Json};
 
 use super::headers::{canonical_headers, header_text};
@@ -36,25 +35,6 @@ impl Request {
     /// URL under which this request was sent, without its query.
     pub fn public_url(&self, settings: &AppSettings) -> String {
         format!("{}{}", settings.public_url.as_deref().unwrap_or(&self.base_url), self.path)
-    }
-
-    /// The same for rules.
-    pub fn to_facts(&self, handler: &Handler<'_>, settings: &AppSettings) -> RequestFacts {
-        let (url, service, action) = self.names(handler, settings);
-        RequestFacts {
-            http_method: Some(self.method.clone()),
-            http_referrer: header_text(&self.headers, "referer").map(str::to_owned),
-            http_user_agent: header_text(&self.headers, "user-agent").map(str::to_owned),
-            raw_query_string: query::without_secret(&self.query),
-            remote_ip_address: self.caller.address.to_string(),
-            request_headers: canonical_headers(&self.headers, &self.caller)
-                .into_iter()
-                .flat_map(|(name, values)| values.into_iter().map(move |value| (name.clone(), value)))
-                .collect(),
-            webhook_url: Some(url),
-            service: service.to_owned(),
-            action: action.to_owned(),
-        }
     }
 
     /// `webhookUrl`, `service` and `action`.

@@ -23,8 +23,8 @@ pub(crate) async fn run<'a>(
     prepared: PreparedCall<'a>,
     record: &mut Option<LogRecord>,
 ) -> Result<Finished<'a>, CallError> {
-    let (app, invocation, style) = prepared.into_parts();
-    let outcome = app.run(invocation).await;
+    let (app, invocation, origin, style) = prepared.into_parts();
+    let outcome = app.functions().run(invocation, &origin, 0).await;
     if let Some(record) = record {
         record.ran(&outcome);
     }

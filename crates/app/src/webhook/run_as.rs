@@ -2,68 +2,22 @@
 
 use std::sync::Arc;
 
-use app_model::RunAs;
+use app_model::{RunAs, User, UserKind};
 use isolate::{Authority, Entry, FrameAuthority, FunctionSource, Invocation, ResultFormat, ResultPolicy, ReturnValue};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::credentials::{self, Credentials};
 use super::lookup::Handler;
 use super::payload;
 use super::receive::CallParts;
 use super::validate::Validated;
+use crate::functions::{Origin, context_user};
 use crate::{CallError, LogRecord, RunningApp};
-
-/// The user a handler runs as. Made by this stage only, or by [`ExecutionUser::system`].
-#[derive(Debug, Clone)]
-pub(crate) struct ExecutionUser {
-    authority: Authority,
-    user: Json,
-}
-
-impl ExecutionUser {
-    /// Bypasses rules; `context.user` is the system user (function-environment 2.3).
-    pub fn system() -> Self {
-        Self {
-            authority: Authority::System,
-            user: json!({"id": "", "type": "system", "data": {}, "custom_data": {}, "identities": []}),
-        }
-    }
-
-    /// Authority of the first frame.
-    pub fn authority(&self) -> &Authority {
-        &self.authority
-    }
-
-    /// `context.user`.
-    pub fn to_context(&self) -> Json {
-        self.user.clone()
-    }
-
-    /// The frame of a function that this user's request calls (function-environment 8.2).
-    pub fn for_function(&self, run_as: &RunAs) -> Result<Self, CallError> {
-        match run_as {
-            RunAs::Caller => Ok(self.clone()),
-            RunAs::System => Ok(Self::system()),
-            RunAs::UserId(id) => find_user(id),
-            RunAs::Script(_) => {
-                Err(CallError::RunAsFailed("a rule cannot call a function with a run-as script".into()))
-            }
-        }
-    }
-
-    /// `user_id` of the log entry; `None` for System.
-    pub fn id(&self) -> Option<&str> {
-        match &self.authority {
-            Authority::System => None,
-            Authority::User(id) => Some(id),
-        }
-    }
-}
 
 /// A call with the user it runs as.
 pub(crate) struct Identified<'a> {
     validated: Validated<'a>,
-    user: ExecutionUser,
+    origin: Origin,
 }
 
 impl<'a> Identified<'a> {
@@ -75,8 +29,9 @@ impl<'a> Identified<'a> {
         self.validated.parts()
     }
 
-    pub fn user(&self) -> &ExecutionUser {
-        &self.user
+    /// The user and the request.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 }
 
@@ -94,27 +49,29 @@ pub(crate) async fn identify<'a>(
         },
     };
     let user = match run_as {
-        RunAs::System => ExecutionUser::system(),
-        RunAs::UserId(id) => find_user(id)?,
+        RunAs::System => Arc::new(User::system()),
+        RunAs::UserId(id) => find_user(&parts, id).await?,
         RunAs::Script(source) => match run_script(&parts, source).await? {
-            ScriptChoice::System => ExecutionUser::system(),
-            ScriptChoice::User(id) => find_user(&id)?,
+            ScriptChoice::System => Arc::new(User::system()),
+            ScriptChoice::User(id) => find_user(&parts, &id).await?,
         },
         RunAs::Caller => authenticate(&parts, credentials::find(&parts)?)?,
     };
     if let Some(record) = record {
-        record.identified(user.id());
+        record.identified(Some(user.id.as_str()).filter(|_| user.kind != UserKind::System));
     }
-    Ok(Identified { validated, user })
+    let request = Arc::new(parts.request.to_context(&parts.handler, parts.app.settings()));
+    Ok(Identified { validated, origin: Origin { user, request } })
 }
 
-/// The user with this id. This server keeps no accounts yet, so there is none to find.
-fn find_user(id: &str) -> Result<ExecutionUser, CallError> {
-    Err(CallError::RunAsFailed(format!("run-as user not found: '{id}'")))
+/// The user that a setting names.
+async fn find_user(parts: &CallParts<'_>, id: &str) -> Result<Arc<User>, CallError> {
+    let found = parts.app.functions().find_user(id).await;
+    found.map_err(|error| CallError::RunAsFailed(format!("run-as {error}")))
 }
 
 /// The user these credentials prove. This server keeps no accounts yet, so they match nobody.
-fn authenticate(parts: &CallParts<'_>, credentials: Credentials) -> Result<ExecutionUser, CallError> {
+fn authenticate(parts: &CallParts<'_>, credentials: Credentials) -> Result<Arc<User>, CallError> {
     match credentials {
         Credentials::Bearer(_) => Err(CallError::InvalidBearer),
         Credentials::EmailPassword { .. } | Credentials::ApiKey(_) | Credentials::CustomToken(_) => {
@@ -145,18 +102,21 @@ async fn run_script(parts: &CallParts<'_>, source: &str) -> Result<ScriptChoice,
         run_as: FrameAuthority::System,
         can_evaluate: None,
     };
-    let user = ExecutionUser::system();
+    let origin = Origin {
+        user: Arc::new(User::system()),
+        request: Arc::new(parts.request.to_context(&parts.handler, parts.app.settings())),
+    };
     let invocation = Invocation {
         code: parts.app.code().clone(),
         entry: Entry::Source(Arc::new(script)),
         arguments: payload::arguments(parts)?,
-        authority: user.authority().clone(),
-        user: user.to_context(),
-        request: parts.request.to_context(&parts.handler, parts.app.settings()),
+        authority: Authority::System,
+        user: context_user(&origin.user),
+        request: (*origin.request).clone(),
         result: ResultPolicy::Always(ResultFormat::Json),
         limits: parts.app.settings().limits.clone(),
     };
-    let outcome = parts.app.run(invocation).await;
+    let outcome = parts.app.functions().run(invocation, &origin, 0).await;
     let completed = outcome.result.map_err(CallError::RunAsScript)?;
     choice(completed.value.as_ref())
         .ok_or_else(|| CallError::RunAsFailed("run-as script must return a user id or {runAsSystem: true}".into()))

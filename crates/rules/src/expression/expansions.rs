@@ -88,10 +88,10 @@ pub(super) type Candidates<'a> = Vec<Cow<'a, Bson>>;
 pub(super) fn resolve<'a>(reference: &Reference, bindings: &Bindings<'a>, budget: &Budget) -> Candidates<'a> {
     let surroundings = bindings.surroundings;
     let start = match reference.root {
-        Origin::User => Some(&surroundings.user),
-        Origin::Request => return resolve_request(&surroundings.request, &reference.segments, budget),
-        Origin::Values => Some(&surroundings.values),
-        Origin::Environment => Some(&surroundings.environment),
+        Origin::User => Some(surroundings.user()),
+        Origin::Request => return resolve_request(surroundings.request(), &reference.segments, budget),
+        Origin::Values => Some(surroundings.values()),
+        Origin::Environment => Some(surroundings.environment()),
         Origin::Root => bindings.root,
         Origin::PrevRoot => bindings.prev_root,
         Origin::This => bindings.this,

@@ -70,6 +70,15 @@ pub(super) fn from_json(json: &Json) -> Bson {
     }
 }
 
+/// Plain JSON of which no object is Extended JSON, such as headers, whose names a caller chooses.
+pub(super) fn plain(json: &Json) -> Bson {
+    match json {
+        Json::Array(elements) => Bson::Array(elements.iter().map(plain).collect()),
+        Json::Object(object) => Bson::Document(object.iter().map(|(key, value)| (key.clone(), plain(value))).collect()),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => from_json(json),
+    }
+}
+
 /// A JSON number in the narrowest BSON type that holds it.
 pub(super) fn number(json: &Json) -> Bson {
     match json.as_i64() {

@@ -23,7 +23,7 @@ use evaluate::Evaluation;
 use expansions::Reference;
 
 pub(crate) use query::{Filled, Query, match_nothing};
-pub use surroundings::{RequestFacts, Surroundings};
+pub use surroundings::{AppValues, Surroundings};
 
 /// One expression, checked and ready to be evaluated any number of times.
 #[derive(Debug, Clone)]

@@ -1,27 +1,23 @@
 //! What is the same for every expression of one request.
 
-use app_model::{App, ValueContent};
+use std::sync::Arc;
+
+use app_model::{App, User, ValueContent};
 use bson::{Bson, Document, doc};
+use serde_json::Value as Json;
 
 use super::literal;
 
-/// `%%user`, `%%request`, `%%values` and `%%environment` of one request.
+/// `%%values` and `%%environment`: what is the same for all requests of one app.
 #[derive(Debug, Clone)]
-pub struct Surroundings {
-    pub(super) user: Bson,
-    pub(super) request: Bson,
-    pub(super) values: Bson,
-    pub(super) environment: Bson,
-    /// How many rules are being evaluated around this one (rules-and-users 1.6); 0 for a request from outside.
-    pub depth: usize,
+pub struct AppValues {
+    values: Bson,
+    environment: Bson,
 }
 
-impl Surroundings {
-    /// For a request to an app.
-    ///
-    /// `user` is `{id, type, data, custom_data, identities: [{id, provider_type, providerType}]}`, `request` as in
-    /// [`RequestFacts`]. Values made from Secrets stand for their texts; those without text are missing.
-    pub fn new(app: &App, user: Document, request: Document) -> Self {
+impl AppValues {
+    /// Values made from Secrets stand for their texts; those without text are missing.
+    pub fn new(app: &App) -> Self {
         let mut values = Document::new();
         for value in &app.values {
             match &value.content {
@@ -37,7 +33,30 @@ impl Surroundings {
         }
         let environment: Document =
             app.environment.values.iter().map(|(name, json)| (name.clone(), literal::from_json(json))).collect();
-        Self::from_parts(user, request, values, doc! { "tag": &app.environment.tag, "values": environment })
+        Self { values: values.into(), environment: doc! { "tag": &app.environment.tag, "values": environment }.into() }
+    }
+}
+
+impl Default for AppValues {
+    fn default() -> Self {
+        Self { values: Document::new().into(), environment: doc! { "tag": "", "values": {} }.into() }
+    }
+}
+
+/// `%%user`, `%%request`, `%%values` and `%%environment` of one request.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    user: Bson,
+    request: Bson,
+    app: Arc<AppValues>,
+    /// How many rules are being evaluated around this one (rules-and-users 1.6); 0 for a request from outside.
+    pub depth: usize,
+}
+
+impl Surroundings {
+    /// For a request to an app. `request` is `context.request` (http-surface 6).
+    pub fn new(app: Arc<AppValues>, user: &User, request: &Json) -> Self {
+        Self { user: user.to_expansion().into(), request: literal::plain(request), app, depth: 0 }
     }
 
     /// For what is no app, such as a test.
@@ -45,71 +64,39 @@ impl Surroundings {
         Self {
             user: user.into(),
             request: request.into(),
-            values: values.into(),
-            environment: environment.into(),
+            app: Arc::new(AppValues { values: values.into(), environment: environment.into() }),
             depth: 0,
         }
     }
 
-    /// The same request with another user, such as the one a script chose.
-    pub fn with_user(mut self, user: Document) -> Self {
-        self.user = user.into();
-        self
+    pub(super) fn user(&self) -> &Bson {
+        &self.user
     }
-}
 
-/// `%%request`, which equals `context.request` (http-surface 6).
-#[derive(Debug, Clone, Default)]
-pub struct RequestFacts {
-    /// Upper case.
-    pub http_method: Option<String>,
-    /// `Referer` header.
-    pub http_referrer: Option<String>,
-    /// `User-Agent` header.
-    pub http_user_agent: Option<String>,
-    /// Without the `secret` parameter.
-    pub raw_query_string: String,
-    /// Without brackets and zone.
-    pub remote_ip_address: String,
-    /// Each header line; lines of one name are gathered. Looked up without regard to case.
-    pub request_headers: Vec<(String, String)>,
-    /// URL of a webhook, route of an endpoint.
-    pub webhook_url: Option<String>,
-    /// Name of the service; empty for endpoints.
-    pub service: String,
-    /// Name of the webhook, function or action.
-    pub action: String,
-}
+    pub(super) fn request(&self) -> &Bson {
+        &self.request
+    }
 
-impl From<RequestFacts> for Document {
-    fn from(facts: RequestFacts) -> Self {
-        let mut headers = Document::new();
-        for (name, value) in facts.request_headers {
-            match headers.get_mut(&name) {
-                Some(Bson::Array(values)) => values.push(value.into()),
-                _ => {
-                    headers.insert(name, vec![value]);
-                }
-            }
-        }
-        let mut request = doc! {
-            "remoteIPAddress": facts.remote_ip_address,
-            "requestHeaders": headers,
-            "rawQueryString": facts.raw_query_string,
-            "service": facts.service,
-            "action": facts.action,
-        };
-        let optional = [
-            ("httpMethod", facts.http_method),
-            ("httpReferrer", facts.http_referrer),
-            ("httpUserAgent", facts.http_user_agent),
-            ("webhookUrl", facts.webhook_url),
-        ];
-        for (name, value) in optional {
-            if let Some(value) = value {
-                request.insert(name, value);
-            }
-        }
-        request
+    pub(super) fn values(&self) -> &Bson {
+        &self.app.values
+    }
+
+    pub(super) fn environment(&self) -> &Bson {
+        &self.app.environment
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_user(self, user: Document) -> Self {
+        Self { user: user.into(), ..self }
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_request(self, request: Bson) -> Self {
+        Self { request, ..self }
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_environment(self, environment: Bson) -> Self {
+        Self { app: Arc::new(AppValues { values: self.app.values.clone(), environment }), ..self }
     }
 }

@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use app_model::{CallFunction, FunctionCall, FunctionFailure};
+use app_model::{CallFunction, FunctionCall, FunctionFailure, User};
 use bson::{Bson, Document, bson, doc};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::literal::from_json;
-use super::{Bindings, Expression, Fault, Place, RequestFacts, Surroundings, Verdict};
+use super::{Bindings, Expression, Fault, Place, Surroundings, Verdict};
 
 const USER_ID: &str = "5f6aae9a82989d521a606369";
 
@@ -100,10 +100,10 @@ fn truth_table() {
             surroundings = surroundings.with_user(user(custom_data));
         }
         if let Some(environment) = given("environment") {
-            surroundings.environment = environment;
+            surroundings = surroundings.with_environment(environment);
         }
         if let Some(request) = given("request") {
-            surroundings.request = request;
+            surroundings = surroundings.with_request(request);
         }
         let (root, prev_root, this, prev, args) =
             (given("root"), given("prev_root"), given("this"), given("prev"), given("args"));
@@ -340,16 +340,11 @@ fn extended_json_is_a_value() {
 
 #[test]
 fn headers() {
-    let facts = RequestFacts {
-        http_method: Some("GET".to_owned()),
-        request_headers: vec![
-            ("X-Team".to_owned(), "red".to_owned()),
-            ("X-Team".to_owned(), "blue".to_owned()),
-            ("A.b".to_owned(), "dot".to_owned()),
-        ],
-        ..RequestFacts::default()
-    };
-    let surroundings = Surroundings::from_parts(user(Document::new()), facts.into(), Document::new(), Document::new());
+    let request = json!({
+        "httpMethod": "GET", "rawQueryString": "",
+        "requestHeaders": {"X-Team": ["red", "blue"], "A.b": ["dot"], "$oid": ["no ObjectId"]},
+    });
+    let surroundings = Surroundings::new(Arc::default(), &User::of_id("u1"), &request);
     for (expression, expected) in [
         (json!({"%%request.requestHeaders.x-team": "blue"}), true),
         (json!({"%%request.requestHeaders.X-TEAM": {"%in": ["red"]}}), true),
@@ -358,6 +353,7 @@ fn headers() {
         (json!({"%%request.requestHeaders.x-team.1": "blue"}), true),
         (json!({"%%request.requestHeaders.x-team": "green"}), false),
         (json!({"%%request.requestHeaders.a.B": "dot"}), true),
+        (json!({"%%request.requestHeaders.$oid": "no ObjectId"}), true),
         (json!({"%%request.requestHeaders.x-none": {"%exists": false}}), true),
         (json!({"%%request.httpReferrer": {"%exists": false}}), true),
         (json!({"%%request.rawQueryString": ""}), true),

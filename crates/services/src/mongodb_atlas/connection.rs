@@ -1,6 +1,7 @@
 //! Connections to MongoDB deployments, and the data sources that use them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::options::{
@@ -8,6 +9,7 @@ use mongodb::options::{
     WriteConcern,
 };
 use mongodb::{Client, Collection, Database};
+use rules::DataSourceRules;
 use serde_json::{Map, Value as Json};
 
 use crate::ServiceError;
@@ -79,12 +81,13 @@ pub struct DataSource {
     connection: Connection,
     read_preference: Option<ReadPreference>,
     read_only: bool,
+    rules: Arc<DataSourceRules>,
 }
 
 impl DataSource {
-    /// A data source with the connection's own read preference.
+    /// A data source with the connection's own read preference, and without rules: closed to rules users.
     pub fn new(connection: Connection) -> Self {
-        Self { connection, read_preference: None, read_only: false }
+        Self { connection, read_preference: None, read_only: false, rules: Arc::default() }
     }
 
     /// A data source as an export declares it: `readPreference`, `readPreferenceTagSets`, and the kind `datalake`, which
@@ -94,7 +97,17 @@ impl DataSource {
             connection,
             read_preference: read_preference(config)?,
             read_only: kind.eq_ignore_ascii_case("datalake"),
+            rules: Arc::default(),
         })
+    }
+
+    /// The same with the rules that bind rules users.
+    pub fn with_rules(self, rules: Arc<DataSourceRules>) -> Self {
+        Self { rules, ..self }
+    }
+
+    pub(crate) fn rules(&self) -> &DataSourceRules {
+        &self.rules
     }
 
     pub(crate) fn client(&self) -> &Client {

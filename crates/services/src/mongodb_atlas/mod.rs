@@ -43,6 +43,7 @@ mod update;
 
 use crate::arguments::Arguments;
 use crate::error::Reply;
+use crate::run_context::RulesUsers;
 use crate::{Authority, ServiceError};
 
 pub use connection::{Connection, ConnectionSettings, DataSource};
@@ -61,6 +62,7 @@ enum Access {
 pub(crate) async fn call(
     source: &DataSource,
     handles: &OpenHandles,
+    users: &RulesUsers,
     service: &str,
     action: &str,
     arguments: Arguments<'_>,
@@ -70,7 +72,7 @@ pub(crate) async fn call(
         .ok_or_else(|| ServiceError::UnknownAction { service: service.to_owned(), action: action.to_owned() })?;
     if access != Access::Handle {
         check_names(arguments)?;
-        authorize(arguments, authority)?;
+        authorize(source, users, arguments, authority).await?;
         if source.is_read_only() && access == Access::Write {
             return Err(ServiceError::invalid(format!(
                 "{action}: service '{service}' is a data lake, which is read only"
@@ -126,12 +128,15 @@ fn check_names(arguments: Arguments<'_>) -> Result<(), ServiceError> {
 }
 
 /// Until the rules engine decides, a rules user has no rule for any collection.
-fn authorize(arguments: Arguments<'_>, authority: &Authority) -> Result<(), ServiceError> {
-    match authority {
-        Authority::System => Ok(()),
-        Authority::User(_) => Err(ServiceError::NoMatchingRule {
-            database: arguments.optional_text("db")?.unwrap_or_default().to_owned(),
-            collection: arguments.optional_text("collection")?.unwrap_or_default().to_owned(),
-        }),
-    }
+async fn authorize(
+    source: &DataSource,
+    users: &RulesUsers,
+    arguments: Arguments<'_>,
+    authority: &Authority,
+) -> Result<(), ServiceError> {
+    let Authority::User(id) = authority else { return Ok(()) };
+    let database = arguments.optional_text("db")?.unwrap_or_default();
+    let collection = arguments.optional_text("collection")?.unwrap_or_default();
+    let _ = (users.get(id).await?.access(), source.rules().of(database, collection));
+    Err(ServiceError::NoMatchingRule { database: database.to_owned(), collection: collection.to_owned() })
 }
