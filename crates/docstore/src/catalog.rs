@@ -95,6 +95,8 @@ pub struct Collection {
     pub validator: Option<Validator>,
     /// Order of strings where a command names none.
     pub collation: Option<Arc<Collation>>,
+    /// Are the documents before and after a change kept in the log (`changeStreamPreAndPostImages`)?
+    pub keeps_images: bool,
     /// The `_id` index first; empty for views.
     pub indexes: Vec<Arc<Index>>,
     /// See [`Counters`].
@@ -291,7 +293,9 @@ impl Collection {
         };
         let off = options.get_str("validationLevel").is_ok_and(|level| level == "off");
         let validator = validator.filter(|_| !off);
-        Ok(Self { id, namespace, uuid, options, view, capped, validator, collation, indexes, counters })
+        let images = options.get_document("changeStreamPreAndPostImages");
+        let keeps_images = images.is_ok_and(|images| images.get_bool("enabled").unwrap_or(false));
+        Ok(Self { id, namespace, uuid, options, keeps_images, view, capped, validator, collation, indexes, counters })
     }
 
     /// The same collection with other options or indexes.

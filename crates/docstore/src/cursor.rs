@@ -19,11 +19,42 @@ const CURSORS_MAX: usize = 10_000;
 /// Results, one after the other.
 pub type Results = Box<dyn Iterator<Item = CommandResult<RawDocumentBuf>> + Send>;
 
+/// Results that may grow: a change stream, a tailable cursor.
+pub trait Live: Send {
+    /// The next result; `None`: there is none for now.
+    fn next(&mut self) -> CommandResult<Option<RawDocumentBuf>>;
+    /// Does a `getMore` without results wait for some?
+    fn awaits(&self) -> bool;
+    /// Will there be none ever again?
+    fn is_over(&self) -> bool;
+    /// Called after each batch: lets go of what need not be held until the next.
+    fn pause(&mut self);
+    /// Where a stream that ended here goes on.
+    fn resume_token(&self) -> Option<RawDocumentBuf>;
+}
+
+enum Source {
+    Finite(Results),
+    Live(Box<dyn Live>),
+}
+
+/// What one command takes from a cursor.
+pub struct Batch {
+    /// Results.
+    pub documents: RawArrayBuf,
+    /// Their number.
+    pub count: usize,
+    /// Must the cursor stay open?
+    pub has_more: bool,
+    /// For change streams: where to go on if the cursor is lost.
+    pub resume_token: Option<RawDocumentBuf>,
+}
+
 /// A cursor between two commands.
 pub struct Cursor {
     /// `database.collection`, as replies name it.
     pub namespace: String,
-    results: Results,
+    source: Source,
     /// A result that did not fit the last batch.
     waiting: Option<RawDocumentBuf>,
     /// Never closed for idleness.
@@ -36,28 +67,62 @@ pub struct Cursor {
 impl Cursor {
     /// A cursor over results.
     pub fn new(namespace: String, results: Results) -> Self {
-        Self { namespace, results, waiting: None, no_timeout: false, owner: (None, None), last_used: Instant::now() }
+        Self::over(namespace, Source::Finite(results))
     }
 
-    /// The next results: at most so many, and about 16 MB. The flag: are there more?
-    pub fn next_batch(&mut self, documents_max: usize) -> CommandResult<(RawArrayBuf, bool)> {
-        let mut batch = RawArrayBuf::new();
+    /// A cursor over results that may grow.
+    pub fn live(namespace: String, source: Box<dyn Live>) -> Self {
+        Self::over(namespace, Source::Live(source))
+    }
+
+    fn over(namespace: String, source: Source) -> Self {
+        Self { namespace, source, waiting: None, no_timeout: false, owner: (None, None), last_used: Instant::now() }
+    }
+
+    /// Does a `getMore` without results wait for some?
+    pub fn awaits(&self) -> bool {
+        matches!(&self.source, Source::Live(source) if source.awaits())
+    }
+
+    /// The next results: at most so many, and about 16 MB.
+    pub fn next_batch(&mut self, documents_max: usize) -> CommandResult<Batch> {
+        let is_live = matches!(self.source, Source::Live(_));
+        let mut batch = Batch { documents: RawArrayBuf::new(), count: 0, has_more: is_live, resume_token: None };
         let mut bytes = 0;
-        let mut count = 0;
+        let mut last_id = None;
         loop {
-            let next = match self.waiting.take() {
-                Some(document) => Some(document),
-                None => self.results.next().transpose()?,
+            // A live cursor has more in any case, so it does not look ahead.
+            if is_live && batch.count >= documents_max {
+                break;
+            }
+            let next = match (self.waiting.take(), &mut self.source) {
+                (Some(document), _) => Some(document),
+                (None, Source::Finite(results)) => results.next().transpose()?,
+                (None, Source::Live(source)) => source.next()?,
             };
-            let Some(document) = next else { return Ok((batch, false)) };
-            if count >= documents_max || (count > 0 && bytes + document.as_bytes().len() > BATCH_BYTES_MAX) {
+            let Some(document) = next else {
+                last_id = None;
+                batch.has_more = matches!(&self.source, Source::Live(source) if !source.is_over());
+                break;
+            };
+            let is_full = batch.count > 0 && bytes + document.as_bytes().len() > BATCH_BYTES_MAX;
+            if batch.count >= documents_max || is_full {
                 self.waiting = Some(document);
-                return Ok((batch, true));
+                batch.has_more = true;
+                break;
             }
             bytes += document.as_bytes().len();
-            count += 1;
-            batch.push(document);
+            batch.count += 1;
+            if is_live {
+                last_id = document.get_document("_id").ok().map(ToOwned::to_owned);
+            }
+            batch.documents.push(document);
         }
+        if let Source::Live(source) = &mut self.source {
+            source.pause();
+            batch.resume_token = source.resume_token().map(|token| last_id.unwrap_or(token));
+        }
+        Ok(batch)
     }
 }
 
@@ -128,6 +193,11 @@ impl Cursors {
         }
     }
 
+    /// Was a cursor that a command is using closed meanwhile?
+    pub fn is_killed(&self, id: i64) -> bool {
+        !matches!(self.open.lock().get(&id), Some(Slot::Busy { killed: false }))
+    }
+
     /// Forgets a cursor that was taken.
     pub fn finish(&self, id: i64) {
         self.open.lock().remove(&id);
@@ -163,16 +233,19 @@ impl Cursors {
     }
 }
 
-/// `{ cursor: { firstBatch: [...], id, ns }, ok: 1 }`, or `nextBatch`.
-pub fn reply(is_first: bool, batch: &RawArrayBuf, id: i64, namespace: &str) -> RawDocumentBuf {
+/// `{ cursor: { firstBatch: [...], id, ns, postBatchResumeToken? }, ok: 1 }`, or `nextBatch`.
+pub fn reply(is_first: bool, batch: &Batch, id: i64, namespace: &str) -> RawDocumentBuf {
     let mut cursor = RawDocumentBuf::new();
     if is_first {
-        cursor.append(cstr!("firstBatch"), batch.as_ref());
+        cursor.append(cstr!("firstBatch"), batch.documents.as_ref());
     } else {
-        cursor.append(cstr!("nextBatch"), batch.as_ref());
+        cursor.append(cstr!("nextBatch"), batch.documents.as_ref());
     }
     cursor.append(cstr!("id"), id);
     cursor.append(cstr!("ns"), namespace);
+    if let Some(token) = &batch.resume_token {
+        cursor.append(cstr!("postBatchResumeToken"), token.clone());
+    }
     let mut reply = RawDocumentBuf::new();
     reply.append(cstr!("cursor"), cursor);
     reply.append(cstr!("ok"), 1.0);

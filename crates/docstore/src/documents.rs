@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bson::oid::ObjectId;
-use bson::raw::{RawBsonRef, RawDocument};
+use bson::raw::{RawBsonRef, RawDocument, RawDocumentBuf};
 use bson::{Bson, Document};
 use sha2::{Digest, Sha256};
 
 use crate::bytes::{self, DOCUMENT_BYTES_MAX};
 use crate::catalog::{Collection, Index, IndexKind};
+use crate::changes::{self, Change, Kind};
 use crate::error::{CommandError, CommandResult, code};
 use crate::query::value::write_order_key;
 use crate::query::{DocumentRef, ValueRef, geo, keys};
@@ -310,7 +311,9 @@ pub fn insert(
         add_entries(writer, collection, index, entries.into_iter(), record, document.into())?;
     }
     let bytes = stored.len() as i64;
-    writer.put(Space::Records, record_key(collection.id, record), Some(stored.into()))?;
+    let stored = Slice::from(stored);
+    writer.put(Space::Records, record_key(collection.id, record), Some(stored.clone()))?;
+    writer.log(|| Ok(Change::of(Kind::Insert, collection, vec![stored])))?;
     writer.count(collection, 1, bytes);
     trim_capped(writer, collection)?;
     Ok(record)
@@ -328,17 +331,19 @@ fn trim_capped(writer: &mut Writer<'_>, collection: &Arc<Collection>) -> Command
         let oldest = writer.view().records(collection, None, false).next();
         let Some((key, stored)) = oldest.transpose()? else { return Ok(()) };
         let Some(record) = record_id(&key) else { return Ok(()) };
-        remove(writer, collection, record, &stored)?;
+        take_out(writer, collection, record, &stored)?;
     }
 }
 
-/// Puts a document in the place of another one of the same record and `_id`.
+/// Puts a document in the place of another one of the same record and `_id`. `description`: as [`changes::describe`]
+/// makes it.
 pub fn replace(
     writer: &mut Writer<'_>,
     collection: &Arc<Collection>,
     record: u64,
     old: &[u8],
     new: Vec<u8>,
+    description: Option<RawDocumentBuf>,
     bypass_validation: bool,
 ) -> CommandResult<()> {
     check_size(&new)?;
@@ -370,7 +375,20 @@ pub fn replace(
         add_entries(writer, collection, index, added.into_iter(), record, new_document.into())?;
     }
     let grown = new.len() as i64 - old.len() as i64;
-    writer.put(Space::Records, record_key(collection.id, record), Some(new.into()))?;
+    let new = Slice::from(new);
+    writer.put(Space::Records, record_key(collection.id, record), Some(new.clone()))?;
+    writer.log(|| {
+        let mut change = match description {
+            Some(description) => {
+                let key = changes::document_key(old_document)?;
+                let parts = vec![Slice::from(key.as_bytes()), Slice::from(description.as_bytes())];
+                Change { after: collection.keeps_images.then_some(new), ..Change::of(Kind::Update, collection, parts) }
+            }
+            None => Change::of(Kind::Replace, collection, vec![new]),
+        };
+        change.before = collection.keeps_images.then(|| Slice::from(old));
+        Ok(change)
+    })?;
     writer.count(collection, 0, grown);
     Ok(())
 }
@@ -382,6 +400,16 @@ fn remove_entry(writer: &mut Writer<'_>, index: &Index, key: &[u8], record: u64)
 
 /// Removes a document.
 pub fn remove(writer: &mut Writer<'_>, collection: &Arc<Collection>, record: u64, stored: &[u8]) -> CommandResult<()> {
+    take_out(writer, collection, record, stored)?;
+    writer.log(|| {
+        let key = changes::document_key(bytes::to_raw(stored)?)?;
+        let before = collection.keeps_images.then(|| Slice::from(stored));
+        Ok(Change { before, ..Change::of(Kind::Delete, collection, vec![Slice::from(key.as_bytes())]) })
+    })
+}
+
+/// [`remove`] without telling the log: what a capped collection loses at its end is no event.
+fn take_out(writer: &mut Writer<'_>, collection: &Arc<Collection>, record: u64, stored: &[u8]) -> CommandResult<()> {
     writer.touch(collection)?;
     let document = bytes::to_raw(stored)?;
     for index in &collection.indexes {

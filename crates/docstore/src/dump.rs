@@ -103,7 +103,7 @@ fn metadata(collection: &Collection) -> String {
 pub fn restore(source: impl AsRef<Path>, directory: impl AsRef<Path>) -> Result<Moved, Error> {
     let directory = directory.as_ref();
     fs::create_dir_all(directory).map_err(file_error(directory))?;
-    let store = Store::open(directory, 64 * 1024 * 1024)?;
+    let store = Store::open(directory, 64 * 1024 * 1024, crate::store::LOG_BYTES)?;
     let found = find_collections(source.as_ref())?;
     let catalog = Arc::clone(store.read().catalog());
     for part in &found {

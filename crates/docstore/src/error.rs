@@ -12,6 +12,9 @@ pub const TRANSIENT_TRANSACTION_ERROR: &str = "TransientTransactionError";
 /// Label of errors after which a driver sends a retryable write again.
 pub const RETRYABLE_WRITE_ERROR: &str = "RetryableWriteError";
 
+/// Label of errors after which a driver opens a change stream again where it ended.
+pub const RESUMABLE_CHANGE_STREAM_ERROR: &str = "ResumableChangeStreamError";
+
 /// MongoDB's error codes by name; the subset this crate can answer, and the names are MongoDB's own
 /// (MongoDB manual, "Error Codes").
 pub mod code {
@@ -55,6 +58,9 @@ pub mod code {
         PATH_NOT_VIABLE = 28, "PathNotViable";
         NON_EXISTENT_PATH = 29, "NonExistentPath";
         CONFLICTING_UPDATE_OPERATORS = 40, "ConflictingUpdateOperators";
+        NO_MATCHING_DOCUMENT = 47, "NoMatchingDocument";
+        CURSOR_KILLED = 237, "CursorKilled";
+        INVALID_RESUME_TOKEN = 260, "InvalidResumeToken";
         CURSOR_NOT_FOUND = 43, "CursorNotFound";
         NAMESPACE_EXISTS = 48, "NamespaceExists";
         MAX_TIME_MS_EXPIRED = 50, "MaxTimeMSExpired";

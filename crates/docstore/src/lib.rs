@@ -14,6 +14,7 @@
 pub mod aggregate;
 mod bytes;
 mod catalog;
+mod changes;
 mod commands;
 mod cursor;
 mod deadline;

@@ -41,6 +41,9 @@ pub struct Options {
     pub connections_max: usize,
     /// Bytes of the engine's cache.
     pub cache_bytes: u64,
+    /// Bytes the log of changes may take, which change streams read and resume in; the oldest changes go first. Set when
+    /// the directory is first opened. 0: no log is kept, and there are no change streams.
+    pub change_log_bytes: u64,
     /// Idle cursors are closed after this time.
     pub cursor_timeout: Duration,
     /// Idle sessions end after this time.
@@ -60,6 +63,7 @@ impl Default for Options {
             socket: None,
             connections_max: 4_000,
             cache_bytes: 64 * 1024 * 1024,
+            change_log_bytes: crate::store::LOG_BYTES,
             cursor_timeout: Duration::from_secs(600),
             session_timeout: Duration::from_secs(1_800),
             transaction_time_max: Duration::from_secs(60),
@@ -188,7 +192,7 @@ pub fn open(directory: impl AsRef<Path>, options: Options) -> Result<Server, Err
     std::fs::create_dir_all(directory).map_err(trouble)?;
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700)).map_err(trouble)?;
     let directory = directory.canonicalize().map_err(trouble)?;
-    let store = Store::open(&directory, options.cache_bytes)?;
+    let store = Store::open(&directory, options.cache_bytes, options.change_log_bytes)?;
 
     // The engine's lock is ours: a socket that is there now was left behind.
     let (socket, socket_directory) = socket_path(&directory, &options)?;

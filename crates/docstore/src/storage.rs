@@ -1,4 +1,4 @@
-//! The storage engine and what is promised about it: ordered keys in three spaces, snapshots, atomic batches, and
+//! The storage engine and what is promised about it: ordered keys in four spaces, snapshots, atomic batches, and
 //! group commit.
 //!
 //! Nothing outside this file names the engine. A batch is visible to snapshots taken after it and durable once
@@ -10,9 +10,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use fjall::compaction::Fifo;
 use fjall::config::CompressionPolicy;
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use parking_lot::{Condvar, Mutex};
@@ -33,7 +35,7 @@ const GROUP_WAIT_MAX: Duration = Duration::from_millis(2);
 /// Meta key of the number of the last batch.
 const SEQUENCE_KEY: &[u8] = b"#sequence";
 
-/// The three key spaces.
+/// The key spaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Space {
     /// Catalog, counters, retryable writes.
@@ -42,6 +44,8 @@ pub enum Space {
     Records,
     /// Index entries by index and key.
     Index,
+    /// Committed changes by cluster time; keys only grow, the oldest entries go by themselves.
+    Log,
 }
 
 /// One change of a batch: the new value, or none to remove the key.
@@ -53,6 +57,7 @@ pub struct Storage {
     meta: Keyspace,
     records: Keyspace,
     index: Keyspace,
+    log: Keyspace,
     group: Mutex<Group>,
     synced: Condvar,
     /// Writers that will ask for a sync soon.
@@ -93,11 +98,11 @@ fn engine_error(error: fjall::Error) -> CommandError {
 
 impl Storage {
     /// Opens or creates the directory's engine. Returns the number of the last batch as well.
-    pub fn open(directory: &Path, cache_bytes: u64) -> Result<(Self, u64), Error> {
+    pub fn open(directory: &Path, cache_bytes: u64, log_bytes: u64) -> Result<(Self, u64), Error> {
         check_format(directory)?;
         let path = directory.join(ENGINE_DIRECTORY);
         let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
-        let open = || -> fjall::Result<(Database, Keyspace, Keyspace, Keyspace)> {
+        let open = || -> fjall::Result<(Database, Keyspace, Keyspace, Keyspace, Keyspace)> {
             let database = Database::builder(&path).cache_size(cache_bytes).worker_threads(2).open()?;
             let options = || KeyspaceCreateOptions::default().max_memtable_size(16 * 1024 * 1024);
             let meta = database.keyspace("meta", || options().expect_point_read_hits(true))?;
@@ -107,12 +112,17 @@ impl Storage {
                     .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
             })?;
             let index = database.keyspace("index", options)?;
-            Ok((database, meta, records, index))
+            let log = database.keyspace("log", || {
+                options()
+                    .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
+                    .compaction_strategy(Arc::new(Fifo::new(log_bytes, None)))
+            })?;
+            Ok((database, meta, records, index, log))
         };
         // The engine asserts on some forms of damage where it could return an error.
         let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open))
             .map_err(|_| damaged("the engine gave up on its files".to_owned()))?;
-        let (database, meta, records, index) = opened.map_err(|error| match error {
+        let (database, meta, records, index, log) = opened.map_err(|error| match error {
             fjall::Error::Locked => Error::InUse { path: directory.to_owned() },
             fjall::Error::Io(source) if is_system_trouble(&source) => {
                 Error::Directory { path: directory.to_owned(), source }
@@ -139,6 +149,7 @@ impl Storage {
             meta,
             records,
             index,
+            log,
             group: Mutex::new(group),
             synced: Condvar::new(),
             expected: AtomicU64::new(0),
@@ -152,6 +163,7 @@ impl Storage {
             Space::Meta => &self.meta,
             Space::Records => &self.records,
             Space::Index => &self.index,
+            Space::Log => &self.log,
         }
     }
 

@@ -17,6 +17,7 @@ use bson::Document;
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 use crate::catalog::{Catalog, Collection, Index, Namespace};
+use crate::changes::{self, Change, Entry, Origin};
 use crate::error::{CommandError, CommandResult, Error, code};
 use crate::storage::{Expected, Scan as EngineScan, Slice, Snapshot, Space, Storage};
 
@@ -32,6 +33,8 @@ mod prefix {
     pub const IDS: &[u8] = b"#ids";
 }
 
+/// Bytes the log of changes may take where nobody says otherwise.
+pub const LOG_BYTES: u64 = 128 * 1024 * 1024;
 /// How long a write waits for an open transaction that holds what it wants to change.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(70);
 
@@ -45,11 +48,44 @@ pub struct Store {
     garbage: Mutex<Garbage>,
     garbage_added: Condvar,
     last_time: AtomicU64,
+    /// Are changes logged?
+    logs: bool,
+    progress: Mutex<Progress>,
+    progressed: Condvar,
+}
+
+/// What a waiting cursor goes by; see [`Store::wait`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Number of the last batch.
+    sequence: u64,
+    /// How often waiting cursors were woken for another reason.
+    wakes: u64,
+}
+
+/// The log of changes behind some time, as it was at one moment.
+pub struct LogScan {
+    scan: EngineScan,
+    /// Everything up to this time is in it.
+    pub head: u64,
+    /// Key of its last entry.
+    pub last: u64,
 }
 
 struct Published {
     catalog: Arc<Catalog>,
     sequence: u64,
+    /// The log's end.
+    log: LogEnd,
+}
+
+/// The log's end.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogEnd {
+    /// Key of the last entry.
+    pub key: u64,
+    /// Cluster time of the last change.
+    pub time: u64,
 }
 
 /// What is behind the writer lock.
@@ -83,6 +119,9 @@ pub struct Transaction {
     undo: Vec<(Key, Option<Option<Slice>>)>,
     deltas: HashMap<u32, Delta>,
     edits: Vec<Edit>,
+    /// For the log, in order.
+    changes: Vec<Change>,
+    origin: Origin,
 }
 
 #[derive(Clone, Default)]
@@ -116,8 +155,9 @@ pub struct Writer<'a> {
 
 impl Store {
     /// Opens the store of a directory.
-    pub fn open(directory: &std::path::Path, cache_bytes: u64) -> Result<Arc<Self>, Error> {
-        let (storage, sequence) = Storage::open(directory, cache_bytes)?;
+    /// `log_bytes`: what the log of changes may take; 0: none is kept.
+    pub fn open(directory: &std::path::Path, cache_bytes: u64, log_bytes: u64) -> Result<Arc<Self>, Error> {
+        let (storage, sequence) = Storage::open(directory, cache_bytes, log_bytes.max(1))?;
         let damaged = |reason: String| Error::Damaged { path: directory.to_owned(), reason };
         let snapshot = storage.snapshot();
         let mut catalog = Catalog::default();
@@ -152,10 +192,11 @@ impl Store {
             catalog.put(Arc::new(collection));
         }
         let garbage = find_garbage(&storage, &snapshot, &catalog).map_err(|error| damaged(error.message))?;
+        let log = log_end(&storage, &snapshot).map_err(|error| damaged(error.message))?;
         drop(snapshot);
-        Ok(Arc::new(Self {
+        let store = Arc::new(Self {
             storage,
-            published: RwLock::new(Published { catalog: Arc::new(catalog), sequence }),
+            published: RwLock::new(Published { catalog: Arc::new(catalog), sequence, log: log.unwrap_or_default() }),
             state: Mutex::new(State {
                 sequence,
                 next_collection,
@@ -168,15 +209,97 @@ impl Store {
             ended: Condvar::new(),
             garbage: Mutex::new(garbage),
             garbage_added: Condvar::new(),
-            last_time: AtomicU64::new(0),
-        }))
+            // Times only grow, whatever the system's clock does between two starts.
+            last_time: AtomicU64::new(log.unwrap_or_default().time),
+            logs: log_bytes > 0,
+            progress: Mutex::new(Progress { sequence, wakes: 0 }),
+            progressed: Condvar::new(),
+        });
+        if log.is_none() && store.logs {
+            store.begin_log().map_err(|error| Error::Storage(error.message))?;
+        }
+        Ok(store)
+    }
+
+    /// Writes an entry without changes: from its time on nothing is missing.
+    fn begin_log(&self) -> CommandResult<()> {
+        let mut state = self.state.lock();
+        let sequence = state.sequence + 1;
+        let time = self.reserve_times(1);
+        let entry = changes::encode(&[], 0, bson::DateTime::now(), &None);
+        let mut published = self.published.write();
+        self.storage
+            .apply(sequence, std::iter::once((Space::Log, time.to_be_bytes().to_vec(), Some(Slice::from(entry)))))?;
+        state.sequence = sequence;
+        published.sequence = sequence;
+        published.log = LogEnd { key: time, time };
+        Ok(())
+    }
+
+    /// Are changes logged?
+    pub fn logs_changes(&self) -> bool {
+        self.logs
+    }
+
+    /// Where the log ends now.
+    pub fn log_end(&self) -> LogEnd {
+        self.published.read().log
+    }
+
+    /// The log's entries with keys behind `after`; all of them are on disk. `None`: there are none.
+    pub fn log_after(&self, after: u64) -> CommandResult<Option<LogScan>> {
+        let (snapshot, end, sequence) = {
+            let published = self.published.read();
+            if published.log.key <= after {
+                return Ok(None);
+            }
+            (self.storage.snapshot(), published.log, published.sequence)
+        };
+        // What a client was told of must not be gone after a crash.
+        self.storage.sync(sequence)?;
+        let key = after.to_be_bytes();
+        let range = (Bound::Excluded(&key[..]), Bound::Unbounded);
+        let scan = self.storage.scan(&snapshot, Space::Log, range, false);
+        Ok(Some(LogScan { scan, head: end.time, last: end.key }))
+    }
+
+    /// The last entry whose key is not behind `time`, and that key.
+    pub fn log_entry_at(&self, time: u64) -> CommandResult<Option<(u64, Entry)>> {
+        let snapshot = self.storage.snapshot();
+        let key = time.to_be_bytes();
+        let range = (Bound::Unbounded, Bound::Included(&key[..]));
+        match self.storage.scan(&snapshot, Space::Log, range, true).next().transpose()? {
+            Some((key, value)) => Ok(Some((log_key_time(&key), Entry::new(value)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Where the store stands, for [`Store::wait`].
+    pub fn progress(&self) -> Progress {
+        *self.progress.lock()
+    }
+
+    /// Returns when something was committed after `seen`, when [`Store::wake`] was called after it, or then.
+    pub fn wait(&self, seen: Progress, deadline: Instant) {
+        let mut progress = self.progress.lock();
+        while *progress == seen {
+            if self.progressed.wait_until(&mut progress, deadline).timed_out() {
+                return;
+            }
+        }
+    }
+
+    /// Lets waiting cursors look around: they may have been closed, or the server is shutting down.
+    pub fn wake(&self) {
+        self.progress.lock().wakes += 1;
+        self.progressed.notify_all();
     }
 
     /// Opens the store of a directory that must exist already.
     pub fn open_existing(directory: &std::path::Path) -> Result<Arc<Self>, Error> {
         let path = directory.to_owned();
         let source = match directory.join(crate::storage::FORMAT_FILE).metadata() {
-            Ok(_) => return Self::open(directory, 64 * 1024 * 1024),
+            Ok(_) => return Self::open(directory, 64 * 1024 * 1024, LOG_BYTES),
             Err(source) => source,
         };
         Err(Error::Directory { path, source })
@@ -203,6 +326,8 @@ impl Store {
             undo: Vec::new(),
             deltas: HashMap::new(),
             edits: Vec::new(),
+            changes: Vec::new(),
+            origin: None,
         }
     }
 
@@ -292,10 +417,21 @@ impl Store {
         };
         let ids = [state.next_collection.to_be_bytes(), state.next_index.to_be_bytes()].concat();
         let ids = catalog.is_some().then(|| (Space::Meta, prefix::IDS.to_vec(), Some(Slice::from(ids))));
+        let logged = std::mem::take(&mut transaction.changes);
+        let mut log = None;
+        let entry = (!logged.is_empty()).then(|| {
+            let count = if transaction.origin.is_some() { 1 } else { logged.len() as u64 };
+            let time = self.reserve_times(count);
+            let previous = self.published.read().log.key;
+            log = Some(LogEnd { key: time, time: time + count - 1 });
+            let entry = changes::encode(&logged, previous, bson::DateTime::now(), &transaction.origin);
+            (Space::Log, time.to_be_bytes().to_vec(), Some(Slice::from(entry)))
+        });
         let mut published = self.published.write();
-        self.storage.apply(sequence, changes.into_iter().chain(counters).chain(ids))?;
+        self.storage.apply(sequence, changes.into_iter().chain(counters).chain(ids).chain(entry))?;
         state.sequence = sequence;
         published.sequence = sequence;
+        published.log = log.unwrap_or(published.log);
         if let Some(catalog) = catalog {
             published.catalog = catalog;
         }
@@ -306,6 +442,8 @@ impl Store {
             }
         }
         drop(published);
+        self.progress.lock().sequence = sequence;
+        self.progressed.notify_all();
         let mut garbage = self.garbage.lock();
         for edit in transaction.edits.drain(..) {
             match edit {
@@ -376,6 +514,7 @@ impl Store {
     pub fn stop(&self) {
         self.garbage.lock().stopped = true;
         self.garbage_added.notify_all();
+        self.wake();
     }
 
     /// The engine.
@@ -385,6 +524,11 @@ impl Store {
 
     /// A cluster time: seconds and a counter, never the same twice.
     pub fn next_time(&self) -> bson::Timestamp {
+        timestamp(self.reserve_times(1))
+    }
+
+    /// So many cluster times in a row; the first of them, as a number.
+    fn reserve_times(&self, count: u64) -> u64 {
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |elapsed| elapsed.as_secs())
@@ -392,19 +536,36 @@ impl Store {
             << 32;
         let previous = self
             .last_time
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |last| Some((last + 1).max(now | 1)))
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |last| Some((last + 1).max(now | 1) + (count - 1)))
             .unwrap_or(0);
-        let time = (previous + 1).max(now | 1);
-        bson::Timestamp { time: (time >> 32) as u32, increment: time as u32 }
+        (previous + 1).max(now | 1)
     }
 
     /// The last time given out, or a new one.
     pub fn current_time(&self) -> bson::Timestamp {
         match self.last_time.load(Ordering::Acquire) {
             0 => self.next_time(),
-            time => bson::Timestamp { time: (time >> 32) as u32, increment: time as u32 },
+            time => timestamp(time),
         }
     }
+}
+
+/// A cluster time as BSON has it.
+pub fn timestamp(time: u64) -> bson::Timestamp {
+    bson::Timestamp { time: (time >> 32) as u32, increment: time as u32 }
+}
+
+impl Iterator for LogScan {
+    type Item = CommandResult<(u64, Entry)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let pair = self.scan.next()?;
+        Some(pair.and_then(|(key, value)| Ok((log_key_time(&key), Entry::new(value)?))))
+    }
+}
+
+fn log_key_time(key: &[u8]) -> u64 {
+    <[u8; 8]>::try_from(key).map_or(u64::MAX, u64::from_be_bytes)
 }
 
 fn known_elsewhere(store: &Store, id: u32) -> bool {
@@ -440,6 +601,11 @@ impl Transaction {
     /// What the transaction sees now.
     pub fn view(&self) -> &View {
         &self.view
+    }
+
+    /// Says which session's transaction it is, for the log.
+    pub fn set_origin(&mut self, session: &[u8], number: i64) {
+        self.origin = Some((session.to_vec(), number));
     }
 
     /// Takes back what the statement wrote after this many changes.
@@ -648,13 +814,23 @@ impl Writer<'_> {
     /// Runs a part of a statement whose writes go if it fails, while those before it stay.
     pub fn attempt<T>(&mut self, run: impl FnOnce(&mut Writer<'_>) -> CommandResult<T>) -> CommandResult<T> {
         let mark = self.transaction.undo.len();
+        let logged = self.transaction.changes.len();
         let deltas = self.transaction.deltas.clone();
         let outcome = run(self);
         if outcome.is_err() {
             self.transaction.undo_to(mark);
+            self.transaction.changes.truncate(logged);
             self.transaction.deltas = deltas;
         }
         outcome
+    }
+
+    /// Notes a change for the log; `make` is only asked where one is kept.
+    pub fn log(&mut self, make: impl FnOnce() -> CommandResult<Change>) -> CommandResult<()> {
+        if self.transaction.view.store.logs {
+            self.transaction.changes.push(make()?);
+        }
+        Ok(())
     }
 
     /// Notes that the transaction works on the collection, so that nobody changes the collection under it.
@@ -776,7 +952,7 @@ pub struct Writes<'a> {
 }
 
 enum Target<'a> {
-    Auto(Option<Open<'a>>),
+    Auto(Box<Option<Open<'a>>>),
     Session(&'a mut Transaction),
 }
 
@@ -789,7 +965,7 @@ struct Open<'a> {
 impl<'a> Writes<'a> {
     /// Writes that commit by themselves.
     pub fn auto(store: &'a Arc<Store>) -> Self {
-        Self { store, target: Target::Auto(None), deadline: Instant::now() + LOCK_WAIT_MAX, last: 0 }
+        Self { store, target: Target::Auto(Box::default()), deadline: Instant::now() + LOCK_WAIT_MAX, last: 0 }
     }
 
     /// Writes of a multi-document transaction.
@@ -873,12 +1049,14 @@ fn attempt<T>(
     transaction.undo.clear();
     let deltas = transaction.deltas.clone();
     let edits = transaction.edits.len();
+    let logged = transaction.changes.len();
     let catalog = Arc::clone(&transaction.catalog);
     let outcome = run(&mut Writer { transaction, state });
     if outcome.is_err() {
         transaction.undo_to(0);
         transaction.deltas = deltas;
         transaction.edits.truncate(edits);
+        transaction.changes.truncate(logged);
         transaction.catalog = catalog;
     }
     outcome
@@ -949,6 +1127,17 @@ fn read_counters(collection: &Collection, stored: &[u8]) {
             }
         }
     }
+}
+
+/// The end of the log; none before the log began.
+fn log_end(storage: &Storage, snapshot: &Snapshot) -> CommandResult<Option<LogEnd>> {
+    let last = storage.scan(snapshot, Space::Log, (Bound::Unbounded, Bound::Unbounded), true).next();
+    let Some((key, value)) = last.transpose()? else { return Ok(None) };
+    let mut entry = Entry::new(value)?;
+    while entry.next(|_, _| false)?.is_some() {}
+    let times = if entry.origin.is_some() { 1 } else { u64::from(entry.read.max(1)) };
+    let key = log_key_time(&key);
+    Ok(Some(LogEnd { key, time: key + times - 1 }))
 }
 
 /// Ids that hold data but are not in the catalog: a drop whose clean-up did not finish.

@@ -15,6 +15,7 @@ mod random;
 mod stage;
 
 pub use expression::Expression;
+pub(crate) use expression::{document_bytes, value_bytes};
 pub use pipeline::{Leading, Pipeline, PipelineOptions, STAGE_BYTES_MAX, UpdatePipeline};
 
 use bson::raw::RawDocumentBuf;

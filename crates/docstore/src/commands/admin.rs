@@ -6,6 +6,7 @@ use bson::{Bson, Document, doc};
 
 use super::{Call, Reply, count_reply, fields, single_batch};
 use crate::catalog::{Catalog, Collection, Index, Namespace};
+use crate::changes::{Change, Kind, Subject};
 use crate::documents;
 use crate::error::{CommandError, CommandResult, code};
 use crate::query::{Filter, QueryContext, ValueRef};
@@ -77,8 +78,32 @@ pub fn new_collection(
     counters.next_record.store(1, std::sync::atomic::Ordering::Release);
     let collection = Collection::build(id, namespace, crate::random_uuid(), options, indexes, counters)?;
     let collection = writer.put_collection(collection)?;
+    if let Some(index) = collection.id_index() {
+        let mut description = doc! { "idIndex": index.specification.clone() };
+        description.extend(collection.options.clone());
+        log_definition(writer, Kind::Create, &collection, &description)?;
+    }
     writer.touch(&collection)?;
     Ok(collection)
+}
+
+/// Notes a change of a collection itself for change streams.
+pub fn log_definition(
+    writer: &mut Writer<'_>,
+    kind: Kind,
+    collection: &Arc<Collection>,
+    description: &Document,
+) -> CommandResult<()> {
+    writer.log(|| Ok(Change::of(kind, collection, vec![crate::bytes::from_document(description)?.into()])))
+}
+
+/// Removes a collection or view for good.
+fn drop_logged(writer: &mut Writer<'_>, collection: &Arc<Collection>) -> CommandResult<()> {
+    writer.remove_collection(collection, false)?;
+    if collection.view.is_some() {
+        return Ok(());
+    }
+    writer.log(|| Ok(Change::of(Kind::Drop, collection, Vec::new())))
 }
 
 pub fn create(call: &mut Call<'_>) -> CommandResult<Reply> {
@@ -274,11 +299,23 @@ pub fn coll_mod(call: &mut Call<'_>) -> CommandResult<Reply> {
             change_index(&mut indexes, change, &mut reply)?;
         }
         let changed = collection.with(options, indexes)?;
-        writer.put_collection(changed)?;
+        let changed = writer.put_collection(changed)?;
+        if changed.view.is_none() {
+            log_definition(writer, Kind::Modify, &changed, &own_fields(body))?;
+        }
         Ok(reply)
     })?;
     writes.finish(true)?;
     Ok(reply.into())
+}
+
+/// The command's own fields, without those any command may have.
+fn own_fields(body: &Document) -> Document {
+    body.iter()
+        .skip(1)
+        .filter(|(name, _)| !fields::is_generic(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 fn change_index(indexes: &mut [Arc<Index>], change: &Document, reply: &mut Document) -> CommandResult<()> {
@@ -325,7 +362,7 @@ pub fn drop_collection(call: &mut Call<'_>) -> CommandResult<Reply> {
             return Err(CommandError::new(code::NAMESPACE_NOT_FOUND, "ns not found"));
         };
         writer.exclusive(&collection)?;
-        writer.remove_collection(&collection, false)?;
+        drop_logged(writer, &collection)?;
         let mut reply = Document::new();
         if collection.view.is_none() {
             reply.insert("nIndexesWas", collection.indexes.len() as i32);
@@ -345,8 +382,19 @@ pub fn drop_database(call: &mut Call<'_>) -> CommandResult<Reply> {
         let mut existed = false;
         for collection in catalog.of_database(&database) {
             writer.exclusive(collection)?;
-            writer.remove_collection(collection, false)?;
+            drop_logged(writer, collection)?;
             existed = true;
+        }
+        if existed {
+            writer.log(|| {
+                Ok(Change {
+                    kind: Kind::DropDatabase,
+                    subject: Subject::Database(database.clone()),
+                    parts: Vec::new(),
+                    before: None,
+                    after: None,
+                })
+            })?;
         }
         Ok(existed)
     })?;
@@ -381,12 +429,14 @@ pub fn rename_collection(call: &mut Call<'_>) -> CommandResult<Reply> {
         if from == to {
             return Err(CommandError::new(code::ILLEGAL_OPERATION, "Can't rename a collection to itself"));
         }
+        let mut description = doc! { "to": { "db": &to.database, "coll": &to.collection } };
         if let Some(target) = writer.transaction().collection(&to) {
             if !drop_target {
                 return Err(CommandError::new(code::NAMESPACE_EXISTS, "target namespace exists"));
             }
             writer.exclusive(&target)?;
             writer.remove_collection(&target, false)?;
+            description.insert("dropTarget", target.uuid_bson());
         }
         writer.exclusive(&collection)?;
         writer.remove_collection(&collection, true)?;
@@ -398,7 +448,8 @@ pub fn rename_collection(call: &mut Call<'_>) -> CommandResult<Reply> {
             collection.indexes.clone(),
             Arc::clone(&collection.counters),
         )?;
-        writer.put_collection(renamed).map(drop)
+        writer.put_collection(renamed)?;
+        log_definition(writer, Kind::Rename, &collection, &description)
     })?;
     writes.finish(true)?;
     Ok(Document::new().into())
@@ -640,7 +691,7 @@ pub fn replace_all(writer: &mut Writer<'_>, namespace: &Namespace, rows: &[Docum
                 ));
             }
             writer.exclusive(&existing)?;
-            writer.remove_collection(&existing, false)?;
+            drop_logged(writer, &existing)?;
             let specifications: Vec<Document> =
                 existing.indexes.iter().skip(1).map(|index| index.specification.clone()).collect();
             (existing.options.clone(), specifications)

@@ -38,6 +38,11 @@ const GENERIC: &[&str] = &[
     "rawData",
 ];
 
+/// May any command have this field?
+pub fn is_generic(name: &str) -> bool {
+    GENERIC.contains(&name)
+}
+
 /// Refuses fields that are neither in `known` nor allowed on every command.
 pub fn only(command: &str, body: &Document, known: &[&str]) -> CommandResult<()> {
     for name in body.keys().skip(1) {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bson::{Bson, Document, doc};
 
-use super::admin::{list_reply, new_collection, refuse_view};
+use super::admin::{list_reply, log_definition, new_collection, refuse_view};
 use super::{Call, Reply, fields};
 use crate::catalog::{Collection, Index, Namespace};
+use crate::changes::Kind;
 use crate::documents;
 use crate::error::{CommandError, CommandResult, code};
 use crate::plan::same_pattern;
@@ -416,6 +417,8 @@ pub fn create_indexes(call: &mut Call<'_>) -> CommandResult<Reply> {
         }
         writer.exclusive(&collection)?;
         let changed = writer.put_collection(collection.with(collection.options.clone(), indexes)?)?;
+        let made: Vec<Bson> = added.iter().map(|index| Bson::Document(index.specification.clone())).collect();
+        log_definition(writer, Kind::CreateIndexes, &changed, &doc! { "indexes": made })?;
         for index in &added {
             documents::build_index(writer, &changed, index).map_err(|error| {
                 if error.code == code::DUPLICATE_KEY {
@@ -507,7 +510,14 @@ pub fn drop_indexes(call: &mut Call<'_>) -> CommandResult<Reply> {
             }
             other => return Err(fields::wrong_type("dropIndexes", "index", other, "string")),
         }
+        let gone: Vec<Bson> = collection
+            .indexes
+            .iter()
+            .filter(|index| !kept.iter().any(|other| other.id == index.id))
+            .map(|index| Bson::Document(index.specification.clone()))
+            .collect();
         writer.put_collection(collection.with(collection.options.clone(), kept)?)?;
+        log_definition(writer, Kind::DropIndexes, &collection, &doc! { "indexes": gone })?;
         Ok(reply)
     })?;
     writes.finish(true)?;

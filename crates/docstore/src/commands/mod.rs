@@ -5,12 +5,14 @@
 
 mod access;
 mod admin;
+mod change_stream;
 mod diagnostic;
 mod explain;
 mod fields;
 mod indexes;
 mod read;
 mod retry;
+mod tailable;
 mod ttl;
 mod write;
 
@@ -280,7 +282,7 @@ fn run_command(
     }
     let mut session = session.lock();
     match name.as_str() {
-        "commitTransaction" => return commit(shared, &mut session, number),
+        "commitTransaction" => return commit(shared, &mut session, number, &session_id),
         "abortTransaction" => return abort(shared, &mut session, number, &session_id),
         _ => {}
     }
@@ -367,12 +369,18 @@ fn check_transaction_concern(body: &Document) -> CommandResult<()> {
     }
 }
 
-fn commit(shared: &Arc<Shared>, session: &mut crate::session::Session, number: i64) -> CommandResult<Reply> {
+fn commit(
+    shared: &Arc<Shared>,
+    session: &mut crate::session::Session,
+    number: i64,
+    session_id: &[u8],
+) -> CommandResult<Reply> {
     if number != session.number {
         return Err(session.no_such_transaction(number));
     }
     match std::mem::replace(&mut session.state, TransactionState::Aborted) {
-        TransactionState::Open(transaction, _) => {
+        TransactionState::Open(mut transaction, _) => {
+            transaction.set_origin(session_id, number);
             shared.store.commit(*transaction)?;
             shared.store.next_time();
             session.state = TransactionState::Committed;

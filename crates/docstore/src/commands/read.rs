@@ -2,17 +2,19 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bson::raw::{RawDocumentBuf, cstr};
 use bson::{Bson, Document, doc};
 
 use super::access::Access;
 
+use super::tailable::{self, Tailable};
 use super::{Call, ReadPoint, Reply, count_reply, fields};
 use crate::aggregate::{Pipeline, PipelineOptions, Row};
 use crate::catalog::{Collection, Namespace};
-use crate::cursor::{self, Cursor, FIRST_BATCH_DOCUMENTS, Results};
-use crate::error::{CommandError, CommandResult, code};
+use crate::cursor::{self, Batch, Cursor, FIRST_BATCH_DOCUMENTS, Results};
+use crate::error::{CommandError, CommandResult, RESUMABLE_CHANGE_STREAM_ERROR, code};
 use crate::plan::{Hint, Match, Matches, Plan, Query, value_key};
 use crate::query::projection::ProjectionPolicy;
 use crate::query::{DocumentRef, Filter, Projection, QueryContext, SortKey, SortSpec, path};
@@ -20,6 +22,9 @@ use crate::{bytes, deadline};
 
 /// Memory an in-memory sort may take.
 const SORT_BYTES_MAX: usize = 100 * 1024 * 1024;
+/// How long a `getMore` of a cursor that awaits data waits, by default and at most.
+const AWAIT_DEFAULT: Duration = Duration::from_secs(1);
+const AWAIT_MAX: Duration = Duration::from_secs(10);
 const VIEW_DEPTH_MAX: usize = 20;
 /// Where `aggregate: 1` runs.
 const DATABASE_TARGET: &str = "$cmd.aggregate";
@@ -341,8 +346,30 @@ pub fn find(call: &mut Call<'_>) -> CommandResult<Reply> {
     let batch_size = fields::count(body, "batchSize", "BatchSize")?;
     let single_batch = fields::boolean(body, "singleBatch")?.unwrap_or(false);
     let no_timeout = fields::boolean(body, "noCursorTimeout")?.unwrap_or(false);
-    if fields::boolean(body, "tailable")?.unwrap_or(false) {
-        return Err(CommandError::not_supported("a tailable cursor"));
+    let tailable = fields::boolean(body, "tailable")?.unwrap_or(false);
+    let awaits = fields::boolean(body, "awaitData")?.unwrap_or(false);
+    if awaits && !tailable {
+        return Err(CommandError::failed_to_parse("Cannot set 'awaitData' without also setting 'tailable'"));
+    }
+    if tailable && single_batch {
+        return Err(CommandError::failed_to_parse("Cannot use tailable option with the 'singleBatch' option"));
+    }
+    if tailable && (find.order.sort.is_some() || find.order.natural == Some(false)) {
+        return Err(CommandError::bad_value("cannot use tailable option with a sort other than {$natural: 1}"));
+    }
+    if let Some(collection) = collection.as_ref().filter(|_| tailable) {
+        let query = tailable::Query {
+            filter: find.filter,
+            projection: find.projection,
+            skip: find.skip,
+            limit: find.limit,
+            awaits,
+        };
+        let tailable = Tailable::new(&call.shared.store, collection, query)?;
+        let mut cursor = Cursor::live(namespace.to_string(), Box::new(tailable));
+        cursor.no_timeout = no_timeout;
+        drop(point);
+        return open(call, cursor, batch_size, false);
     }
     let results: Results = match &collection {
         Some(collection) => find.results(&point, collection)?,
@@ -361,10 +388,21 @@ pub fn open_cursor(
     single_batch: bool,
     no_timeout: bool,
 ) -> CommandResult<Reply> {
-    let mut cursor = Cursor::new(namespace.clone(), results);
-    let (batch, has_more) = cursor.next_batch(batch_size.unwrap_or(FIRST_BATCH_DOCUMENTS))?;
-    let id = if has_more && !single_batch {
-        cursor.no_timeout = no_timeout;
+    let mut cursor = Cursor::new(namespace, results);
+    cursor.no_timeout = no_timeout;
+    open(call, cursor, batch_size, single_batch)
+}
+
+/// [`open_cursor`] for a cursor that was made already.
+pub fn open(
+    call: &Call<'_>,
+    mut cursor: Cursor,
+    batch_size: Option<usize>,
+    single_batch: bool,
+) -> CommandResult<Reply> {
+    let namespace = cursor.namespace.clone();
+    let batch = cursor.next_batch(batch_size.unwrap_or(FIRST_BATCH_DOCUMENTS))?;
+    let id = if batch.has_more && !single_batch {
         cursor.owner = (call.session.clone(), call.transaction.is_some().then_some(call.number).flatten());
         call.shared.cursors.add(cursor)?
     } else {
@@ -415,14 +453,14 @@ pub fn get_more(call: &mut Call<'_>) -> CommandResult<Reply> {
             ),
         );
     }
-    match cursor.next_batch(batch_size.unwrap_or(usize::MAX)) {
-        Ok((batch, has_more)) => {
-            if has_more {
+    match next_batch(call, id, &mut cursor, batch_size.unwrap_or(usize::MAX)) {
+        Ok(batch) => {
+            if batch.has_more {
                 call.shared.cursors.give_back(id, cursor);
             } else {
                 call.shared.cursors.finish(id);
             }
-            Ok(Reply::Raw(cursor::reply(false, &batch, if has_more { id } else { 0 }, &namespace)))
+            Ok(Reply::Raw(cursor::reply(false, &batch, if batch.has_more { id } else { 0 }, &namespace)))
         }
         Err(error) => {
             call.shared.cursors.finish(id);
@@ -431,8 +469,40 @@ pub fn get_more(call: &mut Call<'_>) -> CommandResult<Reply> {
     }
 }
 
+/// A batch of a cursor in use; for one that awaits data, when there is some or the time is over.
+fn next_batch(call: &Call<'_>, id: i64, cursor: &mut Cursor, documents_max: usize) -> CommandResult<Batch> {
+    let awaits = cursor.awaits();
+    let limit = match call.body.get("maxTimeMS") {
+        Some(_) if !awaits => {
+            return Err(CommandError::bad_value("cannot set maxTimeMS on getMore command for a non-awaitData cursor"));
+        }
+        Some(value) => super::time_limit(value)?,
+        None => None,
+    };
+    // A client that is gone is noticed only when there is something to tell it; drivers ask again after an empty batch.
+    let deadline = Instant::now() + limit.unwrap_or(AWAIT_DEFAULT).min(AWAIT_MAX);
+    loop {
+        let seen = call.shared.store.progress();
+        let batch = cursor.next_batch(documents_max)?;
+        if !awaits || batch.count > 0 || !batch.has_more || Instant::now() >= deadline {
+            return Ok(batch);
+        }
+        if call.shared.is_stopping() {
+            return Err(CommandError::new(code::INTERRUPTED_AT_SHUTDOWN, "interrupted at shutdown")
+                .with_label(RESUMABLE_CHANGE_STREAM_ERROR));
+        }
+        if call.shared.cursors.is_killed(id) {
+            return Err(CommandError::new(code::CURSOR_KILLED, format!("cursor id {id} was killed")));
+        }
+        call.shared.store.wait(seen, deadline);
+    }
+}
+
 pub fn kill_cursors(call: &mut Call<'_>) -> CommandResult<Reply> {
-    call.namespace()?;
+    // Cursors of commands on a whole database are named by the command.
+    if !matches!(call.body.get("killCursors"), Some(Bson::String(name)) if name.starts_with("$cmd.")) {
+        call.namespace()?;
+    }
     let Some(Bson::Array(ids)) = call.body.get("cursors") else {
         return Err(fields::missing("killCursors", "cursors"));
     };
@@ -447,6 +517,8 @@ pub fn kill_cursors(call: &mut Call<'_>) -> CommandResult<Reply> {
             unknown.push(id.clone());
         }
     }
+    // One of them may be waiting.
+    call.shared.store.wake();
     Ok(doc! { "cursorsKilled": killed, "cursorsNotFound": unknown, "cursorsAlive": [], "cursorsUnknown": [] }.into())
 }
 
@@ -718,6 +790,10 @@ pub fn aggregate(call: &mut Call<'_>) -> CommandResult<Reply> {
             ));
         }
     };
+    if super::change_stream::is_change_stream(&stages) {
+        let namespace = (namespace.collection != DATABASE_TARGET).then_some(namespace);
+        return super::change_stream::open(call, namespace, &stages, batch_size);
+    }
     let point = call.read_point();
     let (rows, writes) = run_pipeline(call, &point, &namespace, stages, body)?;
     drop(point);

@@ -11,6 +11,7 @@ use super::retry::Retry;
 use super::{Call, Reply, count_reply, fields};
 use crate::bytes;
 use crate::catalog::{Collection, Namespace};
+use crate::changes;
 use crate::documents;
 use crate::error::{CommandError, CommandResult, code};
 use crate::plan::{Match, Matches, Plan, Query};
@@ -307,7 +308,13 @@ pub fn run_update(
                 let updated = update.apply(&before, Some(found.details))?;
                 if updated.modified {
                     let stored = bytes::from_document(&updated.document)?;
-                    documents::replace(writer, collection, found.record, &found.stored, stored, bypass)?;
+                    let description = if writer.transaction().store().logs_changes() {
+                        changes::describe(&before, &updated.document, &updated.touched)?
+                    } else {
+                        None
+                    };
+                    let old = &found.stored;
+                    documents::replace(writer, collection, found.record, old, stored, description, bypass)?;
                 }
                 Ok((before, updated))
             });

@@ -59,12 +59,12 @@ pub(super) fn bson_size(values: &[Value], _: &Scope<'_>) -> CommandResult<Value>
 }
 
 /// Bytes of the document as BSON.
-pub(in crate::aggregate) fn document_bytes(document: &Document) -> usize {
+pub(crate) fn document_bytes(document: &Document) -> usize {
     5 + document.iter().map(|(name, value)| 2 + name.len() + value_bytes(value)).sum::<usize>()
 }
 
 /// Bytes of the value as BSON, without its type and name.
-pub(in crate::aggregate) fn value_bytes(value: &Bson) -> usize {
+pub(crate) fn value_bytes(value: &Bson) -> usize {
     match value {
         Bson::Double(_) | Bson::DateTime(_) | Bson::Timestamp(_) | Bson::Int64(_) => 8,
         Bson::String(text) | Bson::Symbol(text) | Bson::JavaScriptCode(text) => 5 + text.len(),

@@ -39,7 +39,7 @@ use crate::query::value::{ArrayRef, DocumentRef, ValueRef};
 use operator::Operator;
 
 pub(super) use accumulate::{count_of, percentile_method, percentile_points};
-pub(super) use misc::{document_bytes, value_bytes};
+pub(crate) use misc::{document_bytes, value_bytes};
 pub(super) use object::{merge_into, not_an_object};
 pub(super) use parse::{check_bindable_name, split_path};
 

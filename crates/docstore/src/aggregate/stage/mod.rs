@@ -109,8 +109,6 @@ pub(in crate::aggregate) enum Stage {
 
 /// Stages MongoDB has and we have not: they need a search engine, a cluster or a profiler.
 const KNOWN_ELSEWHERE: &[&str] = &[
-    "$changeStream",
-    "$changeStreamSplitLargeEvent",
     "$search",
     "$searchMeta",
     "$vectorSearch",
@@ -294,6 +292,16 @@ impl Stage {
             "$listSessions" => Self::LocalSessions("$listSessions"),
             "$out" => Self::Out(Arc::new(write::Out::parse(argument, options)?)),
             "$merge" => Self::Merge(Arc::new(write::Merge::parse(argument, options, context)?)),
+            // The command runs it, when it is the first stage.
+            "$changeStream" => {
+                return Err(CommandError::new(40602, "$changeStream is only valid as the first stage in a pipeline"));
+            }
+            "$changeStreamSplitLargeEvent" => {
+                return Err(CommandError::new(
+                    code::ILLEGAL_OPERATION,
+                    "$changeStreamSplitLargeEvent can only be used with $changeStream",
+                ));
+            }
             known if KNOWN_ELSEWHERE.contains(&known) => {
                 return Err(CommandError::not_supported(format!("The {known} stage")));
             }

@@ -18,6 +18,7 @@ use super::QueryContext;
 use super::expression::UpdatePipeline;
 use super::filter::{Filter, MatchDetails};
 use super::value::{ValueRef, compare, identical_documents};
+use crate::changes::Touched;
 use crate::error::{CommandError, CommandResult, code};
 use tree::{ArrayFilters, ObjectNode};
 
@@ -47,6 +48,8 @@ pub struct Updated {
     pub document: Document,
     /// False when nothing changed: the document counts as matched, not as modified.
     pub modified: bool,
+    /// Where it changed.
+    pub touched: Touched,
 }
 
 impl Update {
@@ -150,7 +153,11 @@ impl Update {
             fill_timestamps(&mut result, self.context.cluster_time);
         }
         let modified = !identical_documents(document, &result);
-        Ok(Updated { document: result, modified })
+        let touched = match &*self.kind {
+            Kind::Pipeline(_) => Touched::Anything,
+            _ => Touched::Whole,
+        };
+        Ok(Updated { document: result, modified, touched })
     }
 
     /// The document an upsert inserts when nothing matched: the filter's equalities, then the update with

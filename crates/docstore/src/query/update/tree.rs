@@ -6,6 +6,7 @@ use bson::{Bson, Document};
 
 use super::Updated;
 use super::modifier::{Environment, Modifier};
+use crate::changes::Touched;
 use crate::error::{CommandError, CommandResult, code};
 use crate::query::QueryContext;
 use crate::query::filter::Filter;
@@ -297,12 +298,13 @@ pub(super) fn apply(
         environment: Environment { context, insert },
         document: Bson::Document(document.clone()),
         modified: false,
+        touched: Vec::new(),
     };
     application.object(root, &mut Vec::new())?;
     let Bson::Document(document) = application.document else {
         return Err(CommandError::internal("an update lost the document"));
     };
-    Ok(Updated { document, modified: application.modified })
+    Ok(Updated { document, modified: application.modified, touched: Touched::Paths(application.touched) })
 }
 
 struct Application<'u> {
@@ -312,6 +314,8 @@ struct Application<'u> {
     environment: Environment<'u>,
     document: Bson,
     modified: bool,
+    /// As in [`Touched::Paths`].
+    touched: Vec<(Vec<String>, bool)>,
 }
 
 impl Application<'_> {
@@ -320,7 +324,13 @@ impl Application<'_> {
             Node::Object(node) => self.object(node, path),
             Node::Array(node) => self.array(node, path),
             Node::Leaf(modifier) => {
-                self.modified |= modifier.apply(&mut self.document, path, &self.environment)?;
+                if modifier.apply(&mut self.document, path, &self.environment)? {
+                    self.modified = true;
+                    if let Modifier::Rename(source) = &**modifier {
+                        self.touched.push((source.clone(), false));
+                    }
+                    self.touched.push((path.clone(), matches!(&**modifier, Modifier::Push(_))));
+                }
                 Ok(())
             }
             Node::Reserved => Ok(()),
