@@ -47,7 +47,7 @@ pub(crate) struct Gates {
 }
 
 /// Field that the hosted platform adds to documents for the time of an update.
-const TRANSACTION_FIELD: &str = "_id__baas_transaction";
+pub(crate) const TRANSACTION_FIELD: &str = "_id__baas_transaction";
 
 impl Access<'_> {
     /// The role of a stored document, for reads, updates and deletes; `None` withholds it.
@@ -60,21 +60,6 @@ impl Access<'_> {
     /// The role of a document about to be inserted.
     pub async fn role_of_new<'r>(&self, roles: &'r [Role], document: &Bson) -> Option<&'r Role> {
         self.role(roles, Images::inserted(document)).await
-    }
-
-    /// The role of every stored document alike, when none of the roles that decide looks at documents; saves asking for
-    /// each document.
-    pub async fn role_of_all<'r>(&self, roles: &'r [Role]) -> Option<Option<&'r Role>> {
-        for role in roles {
-            let Some(apply_when) = &role.apply_when else { continue };
-            if apply_when.depends_on_document() || apply_when.functions().next().is_some() {
-                return None;
-            }
-            if self.holds(apply_when, Images { before: None, after: None }).await {
-                return Some(Some(role));
-            }
-        }
-        Some(None)
     }
 
     /// Whether a role may use Atlas Search.

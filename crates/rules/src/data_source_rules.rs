@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use app_model::{App, DataSource, Level, Problem};
+use app_model::{App, CollectionRules, DataSource, Level, Problem};
 use serde_json::Value as Json;
 
-use crate::{Expression, RuleError, RuleSet};
+use crate::rule_set::join;
+use crate::{Expression, RuleError, RuleSet, Schema};
 
 /// The rules of one data source, read once when its app is loaded.
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ pub struct DataSourceRules {
 pub struct NamespaceRules {
     /// Roles, of which there is at least one, and filters.
     pub rules: Arc<RuleSet>,
+    /// What its documents have to look like.
+    pub schema: Option<Arc<Schema>>,
 }
 
 #[derive(Debug)]
@@ -30,7 +33,7 @@ enum Collection {
     /// Could not be read: everything is denied.
     Broken,
     /// Without roles the default ones decide.
-    Read(Arc<RuleSet>),
+    Read { rules: Arc<RuleSet>, schema: Option<Arc<Schema>> },
 }
 
 impl DataSourceRules {
@@ -47,8 +50,14 @@ impl DataSourceRules {
                 Some(json) => compiler.rule_set(json, &written.file),
                 None => Some(RuleSet::default()),
             };
-            let collection = match set {
-                Some(set) if !written.broken => Collection::Read(Arc::new(set)),
+            let schema = match &written.schema {
+                Some(json) => compiler.schema(json, written),
+                None => Some(None),
+            };
+            let collection = match (set, schema) {
+                (Some(set), Some(schema)) if !written.broken => {
+                    Collection::Read { rules: Arc::new(set), schema: schema.map(Arc::new) }
+                }
                 _ => Collection::Broken,
             };
             rules
@@ -63,12 +72,15 @@ impl DataSourceRules {
     /// The rules of a collection; `None` when none exist, which denies everything.
     pub fn of(&self, database: &str, collection: &str) -> Option<NamespaceRules> {
         let own = self.collections.get(database).and_then(|collections| collections.get(collection));
-        let rules = match own {
+        let default = || self.default.as_ref().filter(|set| !set.roles.is_empty());
+        let (rules, schema) = match own {
             Some(Collection::Broken) => return None,
-            Some(Collection::Read(set)) if !set.roles.is_empty() => set,
-            Some(Collection::Read(_)) | None => self.default.as_ref().filter(|set| !set.roles.is_empty())?,
+            Some(Collection::Read { rules, schema }) if !rules.roles.is_empty() => (rules, schema.clone()),
+            // A schema alone is no rule, but it binds whoever the default rule lets in.
+            Some(Collection::Read { schema, .. }) => (default()?, schema.clone()),
+            None => (default()?, None),
         };
-        Some(NamespaceRules { rules: Arc::clone(rules) })
+        Some(NamespaceRules { rules: Arc::clone(rules), schema })
     }
 }
 
@@ -95,6 +107,37 @@ impl Compiler<'_> {
                     let message =
                         format!("{}: the collection denies everything until it is corrected", error.message());
                     self.problem(Level::Error, file, error.path(), message);
+                }
+                None
+            }
+        }
+    }
+
+    /// `None` when something is wrong with it.
+    fn schema(&mut self, json: &Json, written: &CollectionRules) -> Option<Option<Schema>> {
+        // In the old layout everything is in one file.
+        let is_apart = written.file.file_name().is_some_and(|name| name == "rules.json");
+        let (file, prefix) = match is_apart {
+            true => (written.file.with_file_name("schema.json"), ""),
+            false => (written.file.clone(), "schema"),
+        };
+        match Schema::parse(json) {
+            Ok(schema) => {
+                let mut expressions = Vec::new();
+                if let Some(schema) = &schema {
+                    schema.gather(&mut expressions);
+                }
+                for expression in expressions {
+                    self.check_functions(&file, expression);
+                }
+                Some(schema)
+            }
+            Err(errors) => {
+                for error in errors {
+                    let message =
+                        format!("{}: the collection denies everything until it is corrected", error.message());
+                    let path = join(prefix, error.path());
+                    self.problem(Level::Error, &file, path.trim_end_matches('.'), message);
                 }
                 None
             }

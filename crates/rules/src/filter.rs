@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use bson::{Bson, Document, doc};
+use bson::{Document, doc};
 use serde_json::{Map, Value as Json};
 
 use crate::access::Access;
 use crate::expression::{Filled, Query, match_nothing};
+use crate::projection::Projection;
 use crate::rule_set::type_name;
-use crate::{Bindings, Expression, Permitted, Place, RuleError, Verdict};
+use crate::{Bindings, Expression, Guard, Permitted, Place, RuleError, Verdict};
 
 /// One filter.
 #[derive(Debug, Clone)]
@@ -33,14 +34,6 @@ pub struct FilterSet {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the projections of the filters that apply conflict: some include fields and some exclude fields")]
 pub struct ProjectionConflict;
-
-#[derive(Debug, Clone)]
-struct Projection {
-    includes: bool,
-    /// Without `_id`.
-    paths: Vec<Vec<String>>,
-    shows_id: bool,
-}
 
 impl Filter {
     pub(crate) fn parse(object: &Map<String, Json>) -> Result<Self, Vec<RuleError>> {
@@ -142,7 +135,7 @@ impl Access<'_> {
                 }
             }
         }
-        set.projection = Projection::combine(&projection)?;
+        set.projection = Projection::of_paths(projection).map_err(|_| ProjectionConflict)?;
         Ok(set)
     }
 }
@@ -166,78 +159,33 @@ impl FilterSet {
     pub fn project(&self, document: Permitted<Document>) -> Permitted<Document> {
         match &self.projection {
             None => document,
-            Some(projection) => document.map(|document| projection.apply(document)),
+            Some(projection) => projection.apply(document),
         }
+    }
+
+    /// What they take from every document, as a stage of a pipeline.
+    pub fn project_stage(&self) -> Option<Document> {
+        self.projection.as_ref().map(|projection| doc! { "$project": projection.to_document() })
+    }
+
+    /// Whether they may hide what one of these paths leads to.
+    pub fn may_hide(&self, guard: &Guard) -> bool {
+        self.projection.as_ref().is_some_and(|projection| guard.paths().any(|path| projection.may_hide(path)))
+    }
+
+    /// The filters alone, as a condition that gives an upsert no fields: equality inside of negations is not copied.
+    pub fn opaque(&self) -> Option<Document> {
+        let all = self.narrow(Document::new());
+        (!all.is_empty()).then(|| doc! { "$nor": [{ "$nor": [all] }] })
+    }
+
+    /// Whether they hide fields.
+    pub fn projects(&self) -> bool {
+        self.projection.is_some()
     }
 
     /// Whether no filter does anything.
     pub fn is_empty(&self) -> bool {
         self.queries.is_empty() && self.projection.is_none()
-    }
-}
-
-impl Projection {
-    fn combine(projection: &BTreeMap<String, bool>) -> Result<Option<Self>, ProjectionConflict> {
-        if projection.is_empty() {
-            return Ok(None);
-        }
-        let id = projection.get("_id").copied();
-        let mut others = projection.iter().filter(|(path, _)| *path != "_id").map(|(_, shown)| *shown);
-        let includes = others.next().unwrap_or(id == Some(true));
-        if others.any(|shown| shown != includes) {
-            return Err(ProjectionConflict);
-        }
-        let paths = projection
-            .keys()
-            .filter(|path| *path != "_id")
-            .map(|path| path.split('.').map(str::to_owned).collect())
-            .collect();
-        Ok(Some(Self { includes, paths, shows_id: id.unwrap_or(true) }))
-    }
-
-    fn apply(&self, document: Document) -> Document {
-        let mut shown = Document::new();
-        let paths: Vec<&[String]> = self.paths.iter().map(Vec::as_slice).collect();
-        for (name, value) in document {
-            if name == "_id" {
-                if self.shows_id {
-                    shown.insert(name, value);
-                }
-            } else if let Some(value) = self.field(&name, value, &paths) {
-                shown.insert(name, value);
-            }
-        }
-        shown
-    }
-
-    fn field(&self, name: &str, value: Bson, paths: &[&[String]]) -> Option<Bson> {
-        let below: Vec<&[String]> = paths
-            .iter()
-            .filter(|path| path.first().is_some_and(|first| first == name))
-            .map(|path| &path[1..])
-            .collect();
-        if below.is_empty() {
-            return (!self.includes).then_some(value);
-        }
-        if below.iter().any(|path| path.is_empty()) {
-            return self.includes.then_some(value);
-        }
-        self.inside(value, &below)
-    }
-
-    fn inside(&self, value: Bson, paths: &[&[String]]) -> Option<Bson> {
-        match value {
-            Bson::Document(document) => {
-                let shown = document
-                    .into_iter()
-                    .filter_map(|(name, value)| self.field(&name, value, paths).map(|value| (name, value)));
-                Some(Bson::Document(shown.collect()))
-            }
-            Bson::Array(elements) => {
-                Some(Bson::Array(elements.into_iter().filter_map(|element| self.inside(element, paths)).collect()))
-            }
-            // A path that goes on inside of a value that has no inside shows nothing of it.
-            other => (!self.includes).then_some(other),
-        }
     }
 }

@@ -25,8 +25,12 @@ impl<T> Permitted<T> {
         &self.0
     }
 
-    /// The same value in another shape; may only ever show less of it.
-    pub(crate) fn map<U>(self, narrow: impl FnOnce(T) -> U) -> Permitted<U> {
+    /// The same value in another shape, made of nothing but itself; may only ever show less of it.
+    pub fn map<U>(self, narrow: fn(T) -> U) -> Permitted<U> {
         Permitted(narrow(self.0))
+    }
+
+    pub(crate) fn try_map<U, E>(self, narrow: impl FnOnce(T) -> Result<U, E>) -> Result<Permitted<U>, E> {
+        narrow(self.0).map(Permitted)
     }
 }

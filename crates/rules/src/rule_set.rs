@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
+use crate::expression::Fields;
 use crate::filter::Filter;
 use crate::{Expression, Place, RuleError};
 
@@ -14,6 +15,8 @@ pub struct RuleSet {
     pub filters: Vec<Filter>,
     /// What was loaded but never holds.
     pub warnings: Vec<RuleError>,
+    /// Fields of a document that decide its role and whether it is shown as a whole.
+    pub(crate) deciding_fields: Fields,
 }
 
 /// One role. Of all that apply to a document the first one decides.
@@ -96,6 +99,12 @@ impl RuleSet {
             other => reader.wrong("", other, "an object"),
         }
         rules.warnings = reader.warnings;
+        for role in &rules.roles {
+            let gates = role.document_filters.iter().flat_map(|gates| [&gates.read, &gates.write]);
+            for expression in [&role.apply_when, &role.read, &role.write].into_iter().chain(gates).flatten() {
+                rules.deciding_fields.extend(expression.fields());
+            }
+        }
         if reader.errors.is_empty() { Ok(rules) } else { Err(reader.errors) }
     }
 }

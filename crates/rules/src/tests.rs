@@ -10,10 +10,10 @@ use app_model::{CallFunction, FunctionCall, FunctionFailure};
 use bson::{Bson, Document, bson, doc};
 use serde_json::{Value as Json, json};
 
-use crate::{Access, Permitted, Readable, RuleSet, Surroundings};
+use crate::{Access, Candidates, Permitted, Readable, RuleSet, Surroundings, Touched};
 
 #[derive(Default)]
-struct Functions(BTreeMap<&'static str, Bson>);
+pub(crate) struct Functions(BTreeMap<&'static str, Bson>);
 
 impl CallFunction for Functions {
     fn call_function<'a>(
@@ -26,7 +26,7 @@ impl CallFunction for Functions {
     }
 }
 
-fn wait<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("nothing in these tests waits"),
@@ -80,7 +80,10 @@ impl As {
     fn updates(&self, before: Document, after: Document) -> Option<bool> {
         let (before, after) = (Bson::Document(before), Bson::Document(after));
         let role = wait(self.access().role_of_stored(&self.rules.roles, &before))?;
-        Some(wait(self.access().may_update(role, &before, &after)))
+        let shown =
+            wait(self.access().read(role, &before)).into_document().map(Permitted::into_inner).unwrap_or_default();
+        let untouched = Touched::Paths(Vec::new());
+        Some(wait(self.access().may_update(role, &before, &after, &untouched, &shown)))
     }
 
     fn inserts(&self, document: Document) -> bool {
@@ -297,17 +300,49 @@ fn what_a_role_lets_insert_and_delete() {
 }
 
 #[test]
-fn a_role_for_all_documents() {
-    let role = |rules: Json| {
-        let user = As::new("u1", &rules);
-        wait(user.access().role_of_all(&user.rules.roles)).map(|role| role.map(|role| role.name.clone()))
+fn what_the_database_can_find() {
+    let check = |roles: Json, exact: bool, expected: Candidates<'_>| {
+        let user = As::new("u1", &json!({ "roles": roles }));
+        let plan = wait(user.access().plan_reads(&user.rules));
+        assert_eq!((plan.is_exact(), plan.candidates()), (exact, expected), "{roles}");
     };
-    let first = json!({"name": "first", "apply_when": {"%%user.id": "u1"}});
-    let by_document = json!({"name": "owner", "apply_when": {"owner": "%%user.id"}});
-    let never = json!({"name": "never", "apply_when": {"%%user.type": "server"}});
-    assert_eq!(role(json!({"roles": [never, first, by_document]})), Some(Some("first".to_owned())));
-    assert_eq!(role(json!({"roles": [never, by_document, first]})), None);
-    assert_eq!(role(json!({"roles": [never]})), Some(None));
+    let all = json!({"apply_when": {"%%user.id": "u1"}, "read": true});
+    let own = json!({"apply_when": {"owner": "%%user.id"}, "read": true});
+    let never = json!({"apply_when": {"%%user.type": "server"}, "read": true});
+    let part = json!({"apply_when": {}, "fields": {"a": {"read": true}}});
+    let owned = doc! { "owner": { "$eq": "u1" } };
+    check(json!([never]), true, Candidates::Nothing);
+    check(json!([never, all, own]), true, Candidates::Everything);
+    check(json!([never, own]), true, Candidates::Matching(&owned));
+    check(json!([own, all]), true, Candidates::Everything);
+    check(json!([own, part]), false, Candidates::Everything);
+    check(json!([own, {"apply_when": {}, "read": false}]), true, Candidates::Matching(&owned));
+    check(json!([{"apply_when": {}, "read": {"owner": "%%user.id"}}]), true, Candidates::Matching(&owned));
+    check(
+        json!([{"apply_when": {}, "document_filters": {"read": {"owner": "%%user.id"}, "write": false}, "read": true}]),
+        true,
+        Candidates::Matching(&owned),
+    );
+    // A role that hides what it applies to comes before the one that would show it.
+    let hidden = doc! { "$nor": [{ "hidden": { "$eq": true } }] };
+    check(json!([{"apply_when": {"hidden": true}}, all]), true, Candidates::Matching(&hidden));
+    // A pattern is not MongoDB's, so the documents are asked for.
+    check(json!([{"apply_when": {"name": {"%regex": "^a"}}, "read": true}]), false, Candidates::Everything);
+    let both = doc! { "owner": { "$eq": "u1" } };
+    check(
+        json!([{"apply_when": {"owner": "%%user.id", "name": {"%regex": "^a"}}, "read": true}]),
+        false,
+        Candidates::Matching(&both),
+    );
+    // Called once, since no document is among its arguments.
+    let by_function = |name: &str| json!([{"apply_when": {"%%true": {"%function": {"name": name, "arguments": ["%%user.id"]}}}, "read": true}]);
+    check(by_function("yes"), true, Candidates::Everything);
+    check(by_function("no"), true, Candidates::Nothing);
+    check(by_function("unknown"), true, Candidates::Nothing);
+}
+
+#[test]
+fn search() {
     let user = As::new("u1", &json!({"roles": [{"search": {"%%user.id": "u1"}}, {"search": false}, {}]}));
     let may: Vec<bool> = user.rules.roles.iter().map(|role| wait(user.access().may_search(role))).collect();
     assert_eq!(may, [true, false, true]);

@@ -6,10 +6,11 @@ use std::pin::Pin;
 
 use bson::{Bson, Document};
 
-use crate::Role;
 use crate::access::{Access, Images, fields};
+use crate::expression::values_at;
 use crate::rule_set::FieldPermissions;
 use crate::same::same;
+use crate::{Role, Touched};
 
 type Answer<'t> = Pin<Box<dyn Future<Output = bool> + Send + 't>>;
 
@@ -24,8 +25,17 @@ impl Access<'_> {
         inserts && self.gates(role, images).await.write && self.may_write_all(role, images).await
     }
 
-    /// Whether one stored document may become another. Its role is that of the document before.
-    pub async fn may_update(&self, role: &Role, before: &Bson, after: &Bson) -> bool {
+    /// Whether one stored document may become another. Its role is that of the document before. `shown` is what the user
+    /// sees of it, and `touched` what the update names: a field that is not shown, and stays as it is, has to be writable
+    /// too, or the answer would tell what is in it.
+    pub async fn may_update(
+        &self,
+        role: &Role,
+        before: &Bson,
+        after: &Bson,
+        touched: &Touched,
+        shown: &Document,
+    ) -> bool {
         let images = Images::of_both(before, after);
         if !self.gates(role, Images::stored(before)).await.write || !self.gates(role, images).await.write {
             return false;
@@ -33,7 +43,43 @@ impl Access<'_> {
         if self.permits(role.write.as_ref(), images).await {
             return true;
         }
+        let Bson::Document(stored) = before else { return false };
+        for path in touched.hidden(stored, shown) {
+            if !self.may_write_path(role, images, &path).await {
+                return false;
+            }
+        }
         self.may_write_fields(role, images).await
+    }
+
+    /// A permission on the way down to a path decides.
+    async fn may_write_path(&self, role: &Role, images: Images<'_>, path: &[String]) -> bool {
+        let Some((first, rest)) = path.split_first() else { return false };
+        let mut permissions = permissions_of(role, first);
+        let mut depth = 1;
+        let mut inner = rest.iter();
+        loop {
+            if permissions.write.is_some() {
+                let at = |image: Option<&Bson>| {
+                    let values: Vec<Bson> =
+                        image.into_iter().flat_map(|image| values_at(image, &path[..depth])).cloned().collect();
+                    if values.len() > 1 { Some(Bson::Array(values)) } else { values.into_iter().next() }
+                };
+                let (before, after) = (at(images.before), at(images.after));
+                let field = Images { before: before.as_ref(), after: after.as_ref() };
+                return self.permits_field(permissions.write.as_ref(), images, field).await;
+            }
+            // Positions in arrays have no permissions of their own.
+            let next = inner.find(|segment| {
+                depth += 1;
+                !segment.bytes().all(|byte| byte.is_ascii_digit())
+            });
+            let below = next.and_then(|name| permissions.fields.iter().find(|(field, _)| field == name));
+            match below {
+                Some((_, below)) => permissions = below,
+                None => return false,
+            }
+        }
     }
 
     /// Whether a stored document may be deleted.

@@ -26,6 +26,16 @@ impl Budget {
     }
 }
 
+/// [`equal`] outside of expressions, where documents bound the work.
+pub(crate) fn equal_values(left: &Bson, right: &Bson) -> bool {
+    equal(left, right, &Budget::new(u32::MAX))
+}
+
+/// [`order`] outside of expressions.
+pub(crate) fn order_values(left: &Bson, right: &Bson) -> Option<Ordering> {
+    order(left, right)
+}
+
 /// Equal by value: numbers of any width by their number, everything else with the same type only.
 pub(super) fn equal(left: &Bson, right: &Bson, budget: &Budget) -> bool {
     if !budget.spend() {
@@ -65,7 +75,7 @@ pub(super) fn order(left: &Bson, right: &Bson) -> Option<Ordering> {
     }
 }
 
-pub(super) fn is_number(value: &Bson) -> bool {
+pub(crate) fn is_number(value: &Bson) -> bool {
     matches!(value, Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_))
 }
 

@@ -36,7 +36,7 @@ struct Subject<'a> {
 }
 
 /// An operand's value.
-enum Value<'a> {
+pub(super) enum Value<'a> {
     /// Written in the expression, which makes a difference for `null`.
     Literal(Cow<'a, Bson>),
     /// From expansions and value operators; at least one.
@@ -65,13 +65,18 @@ impl<'a> Evaluation<'a> {
         }
     }
 
+    /// The first function whose result was missing.
+    pub fn waiting_for(&self) -> Option<usize> {
+        self.waiting_for.get()
+    }
+
     /// Arguments are bound when the function is called.
     pub fn function_call(&self, function: &FunctionNode) -> Result<FunctionCall, Fault> {
         let arguments = function.arguments.iter().map(|argument| self.argument(argument)).collect::<Result<_, _>>()?;
         Ok(FunctionCall { name: function.name.clone(), arguments, depth: self.bindings.surroundings.depth + 1 })
     }
 
-    fn node(&self, node: &Node) -> Verdict {
+    pub fn node(&self, node: &Node) -> Verdict {
         if !self.budget.spend() {
             return Verdict::Error(Fault::TooMuchWork);
         }
@@ -284,7 +289,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn value(&self, operand: &'a Operand) -> Result<Value<'a>, Fault> {
+    pub fn value(&self, operand: &'a Operand) -> Result<Value<'a>, Fault> {
         if !self.budget.spend() {
             return Err(Fault::TooMuchWork);
         }

@@ -168,3 +168,10 @@ pub(super) fn walk<'a>(value: &'a Bson, segments: &[String], budget: &Budget, fo
         _ => {}
     }
 }
+
+/// The values a path stands for in a document.
+pub(crate) fn values_at<'a>(document: &'a Bson, segments: &[String]) -> Vec<&'a Bson> {
+    let mut found = Vec::new();
+    walk(document, segments, &Budget::new(u32::MAX), &mut |value| found.push(value));
+    found
+}

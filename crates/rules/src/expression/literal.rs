@@ -54,7 +54,7 @@ fn legacy_binary(text: &str, subtype: &Json) -> Result<Bson, String> {
 }
 
 /// A plain value of the app: Extended JSON where an object is some, anything else as it is.
-pub(super) fn from_json(json: &Json) -> Bson {
+pub(crate) fn from_json(json: &Json) -> Bson {
     match json {
         Json::Null => Bson::Null,
         Json::Bool(value) => Bson::Boolean(*value),

@@ -4,6 +4,7 @@ mod compare;
 mod evaluate;
 mod expansions;
 mod literal;
+mod narrow;
 mod operators;
 mod parse;
 mod query;
@@ -14,7 +15,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use app_model::{CallFunction, FunctionFailure};
+use app_model::{CallFunction, FunctionCall, FunctionFailure};
 use bson::Bson;
 use serde_json::Value as Json;
 
@@ -22,6 +23,10 @@ use crate::RuleError;
 use evaluate::Evaluation;
 use expansions::Reference;
 
+pub(crate) use compare::{equal_values, is_number, order_values};
+pub(crate) use expansions::values_at;
+pub(crate) use literal::from_json;
+pub(crate) use narrow::{Narrowing, Set};
 pub(crate) use query::{Filled, Query, match_nothing};
 pub use surroundings::{AppValues, Surroundings};
 
@@ -165,19 +170,27 @@ impl Expression {
 
     /// Decides it, calling functions one after another, and only those on which the outcome depends.
     pub async fn decide(&self, bindings: &Bindings<'_>, functions: &dyn CallFunction) -> Verdict {
+        if self.functions.is_empty() {
+            return self.evaluate(bindings);
+        }
         let mut results: Vec<Option<Result<Bson, Fault>>> = vec![None; self.functions.len()];
         loop {
             let evaluation = Evaluation::new(self, bindings, &results);
             let (verdict, waiting_for) = evaluation.run();
             let Some(index) = waiting_for else { return verdict };
             let call = evaluation.function_call(&self.functions[index]);
-            let result = match call {
-                Err(fault) => Err(fault),
-                Ok(_) if bindings.surroundings.depth >= DEPTH_MAX => Err(Fault::TooDeep),
-                Ok(call) => functions.call_function(call).await.map_err(|FunctionFailure { .. }| Fault::FunctionFailed),
-            };
-            results[index] = Some(result);
+            results[index] = Some(call_function(call, bindings, functions).await);
         }
+    }
+
+    /// Top-level fields of the documents that it looks at.
+    pub(crate) fn fields(&self) -> &Fields {
+        &self.uses.fields
+    }
+
+    /// Whether it is `false` for everybody.
+    pub(crate) fn is_never(&self) -> bool {
+        matches!(self.root, Node::Constant(false))
     }
 
     /// Parts that can be loaded but never hold, as their author surely did not mean.
@@ -206,12 +219,51 @@ impl Expression {
     }
 }
 
+async fn call_function(
+    call: Result<FunctionCall, Fault>,
+    bindings: &Bindings<'_>,
+    functions: &dyn CallFunction,
+) -> Result<Bson, Fault> {
+    let call = call?;
+    if bindings.surroundings.depth >= DEPTH_MAX {
+        return Err(Fault::TooDeep);
+    }
+    functions.call_function(call).await.map_err(|FunctionFailure { .. }| Fault::FunctionFailed)
+}
+
 /// What an expression mentions.
 #[derive(Debug, Clone, Default)]
 struct Uses {
     values: BTreeSet<String>,
     document: bool,
+    /// First parts of the paths below documents; `None` when a document as a whole is named.
+    fields: Fields,
     custom_data: bool,
+}
+
+/// Top-level fields of a document that expressions look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fields {
+    /// All of them.
+    All,
+    /// These only.
+    Named(BTreeSet<String>),
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Fields::Named(BTreeSet::new())
+    }
+}
+
+impl Fields {
+    /// Takes those of another expression in.
+    pub fn extend(&mut self, other: &Self) {
+        match (&mut *self, other) {
+            (Fields::Named(names), Fields::Named(more)) => names.extend(more.iter().cloned()),
+            _ => *self = Fields::All,
+        }
+    }
 }
 
 /// An expression or a part of it.

@@ -120,6 +120,16 @@ pub(super) enum Pattern {
     },
 }
 
+impl Pattern {
+    /// What it is made of when it is not known before.
+    pub fn operand(&self) -> Option<&Operand> {
+        match self {
+            Pattern::Ready(_) => None,
+            Pattern::Later { pattern, .. } => Some(pattern),
+        }
+    }
+}
+
 /// Compiles a pattern with MongoDB's options; `None` when one of the two is not supported.
 pub(super) fn compile(pattern: &str, options: &str) -> Option<Regex> {
     const BYTES_MAX: usize = 1024 * 1024;

@@ -7,7 +7,7 @@ use super::expansions::{Availability, Origin, Reference};
 use super::literal::{self, extended_json};
 use super::operators::{self, Conversion, Pattern, TypeName};
 use super::query::Clause;
-use super::{CALLS_MAX, Condition, Expression, FunctionNode, Key, Node, Operand, Order, Place, Test, Uses};
+use super::{CALLS_MAX, Condition, Expression, Fields, FunctionNode, Key, Node, Operand, Order, Place, Test, Uses};
 use crate::RuleError;
 
 /// Objects and arrays inside of each other.
@@ -139,7 +139,7 @@ impl Parser {
         let segments = field_path(key);
         match (Origin::of_bare_key(self.place), segments) {
             (Some(root), Some(segments)) => {
-                self.uses.document |= root.is_document();
+                self.note_document(root, &segments);
                 Ok(Key::Reference(Reference { root, segments }))
             }
             (None, _) => Err(RuleError::BareKey { path: self.path(), key: key.to_owned() }),
@@ -178,9 +178,19 @@ impl Parser {
             Origin::User if segments.first().is_none_or(|segment| segment == "custom_data") => {
                 self.uses.custom_data = true
             }
-            _ => self.uses.document |= root.is_document(),
+            _ => self.note_document(root, &segments),
         }
         Ok(Reference { root, segments })
+    }
+
+    fn note_document(&mut self, root: Origin, segments: &[String]) {
+        if root.is_document() {
+            self.uses.document = true;
+            self.uses.fields.extend(&match segments.first() {
+                Some(first) => Fields::Named([first.clone()].into()),
+                None => Fields::All,
+            });
+        }
     }
 
     /// The right side of an entry.

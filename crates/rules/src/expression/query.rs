@@ -1,11 +1,11 @@
 //! Queries of filters: not expressions, but MongoDB's own with expansions in them (rules-and-users 1.9).
 
-use app_model::{CallFunction, FunctionFailure};
+use app_model::CallFunction;
 use bson::{Bson, Document, doc};
 use serde_json::Value as Json;
 
 use super::evaluate::Evaluation;
-use super::{Bindings, DEPTH_MAX, Expression, Fault, Operand, parse};
+use super::{Bindings, Expression, Fault, Operand, call_function, parse};
 use crate::RuleError;
 
 /// The query of one filter.
@@ -43,12 +43,7 @@ impl Query {
         let mut results: Vec<Option<Result<Bson, Fault>>> = vec![None; self.functions.functions.len()];
         for (index, function) in self.functions.functions.iter().enumerate() {
             let call = Evaluation::new(&self.functions, bindings, &results).function_call(function);
-            let result = match call {
-                Err(fault) => Err(fault),
-                Ok(_) if bindings.surroundings.depth >= DEPTH_MAX => Err(Fault::TooDeep),
-                Ok(call) => functions.call_function(call).await.map_err(|FunctionFailure { .. }| Fault::FunctionFailed),
-            };
-            results[index] = Some(result);
+            results[index] = Some(call_function(call, bindings, functions).await);
         }
         let evaluation = Evaluation::new(&self.functions, bindings, &results);
         fill(&self.clauses, &evaluation, false).map_or(Filled::Nothing, Filled::Query)
