@@ -29,22 +29,6 @@
     return native.markError(error, code);
   };
 
-  // A class of service without a client here: a handle whose known methods reject and say so.
-  prelude.unavailableClient = (client, methods) => {
-    const prototype = {};
-    for (let i = 0; i < methods.length; i++) {
-      const method = methods[i];
-      prelude.defineMethods(prototype, {
-        [method]() {
-          return PromiseReject(
-            prelude.serviceError(`${client}: ${method}() is not available on this server`, "ServiceCommandNotFound"),
-          );
-        },
-      });
-    }
-    return () => ({ __proto__: prototype });
-  };
-
   // The client of a service, or undefined when the app has none of that name. Never throws.
   prelude.getService = (name, authority) => {
     if (typeof name !== "string") return undefined;
@@ -54,8 +38,12 @@
     return make === undefined ? {} : make(name, authority);
   };
 
-  clients.twilio = prelude.unavailableClient("twilio", ["send"]);
-  clients.gcm = prelude.unavailableClient("gcm", ["send"]);
-  clients["aws-s3"] = prelude.unavailableClient("aws-s3", ["put", "signPolicy"]);
-  clients["aws-ses"] = prelude.unavailableClient("aws-ses", ["send"]);
+  // Nothing answers behind Google Cloud Messaging any more.
+  const gcm = prelude.defineMethods({}, {
+    send() {
+      const message = "gcm: Google has shut down Google Cloud Messaging, so nothing can be sent through it";
+      return PromiseReject(prelude.serviceError(message, "GCMError"));
+    },
+  });
+  clients.gcm = () => ({ __proto__: gcm });
 })

@@ -22,6 +22,8 @@ pub struct Case {
     pub seed: BTreeMap<String, Vec<Json>>,
     /// `after.ejson`, likewise.
     pub after: BTreeMap<String, Json>,
+    /// `upstream.json`: what the server that the app calls answers.
+    pub upstream: Option<Json>,
 }
 
 /// `case.json`.
@@ -82,6 +84,8 @@ pub struct Step {
     pub request: Request,
     /// `NN.response.json`.
     pub response: Response,
+    /// `NN.upstream.json`: expectation on the list of requests that the upstream server received.
+    pub upstream: Option<Json>,
 }
 
 /// `NN.request.json`.
@@ -171,7 +175,7 @@ pub fn discover(root: &Path) -> Result<Vec<Case>> {
 
 fn visit(root: &Path, directory: &Path, cases: &mut Vec<Case>) -> Result<()> {
     if directory.join("case.json").is_file() {
-        cases.push(load(root, directory).with_context(|| format!("case {}", directory.display()))?);
+        cases.push(load(root, directory, &[]).with_context(|| format!("case {}", directory.display()))?);
         return Ok(());
     }
     for entry in std::fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))? {
@@ -185,29 +189,37 @@ fn visit(root: &Path, directory: &Path, cases: &mut Vec<Case>) -> Result<()> {
     Ok(())
 }
 
-/// Loads one case folder.
+/// Loads one case folder. Each first text of `replacements` is replaced by the second in all of its files.
 ///
 /// # Errors
 /// As [`discover`].
-pub fn load(root: &Path, directory: &Path) -> Result<Case> {
-    let manifest: Manifest = read_json(&directory.join("case.json"))?;
+pub fn load(root: &Path, directory: &Path, replacements: &[(&str, &str)]) -> Result<Case> {
+    let reader = Reader { replacements };
+    let manifest: Manifest = reader.json(&directory.join("case.json"))?;
+    let mut upstreams = BTreeMap::new();
     let mut requests = BTreeMap::new();
     let mut responses = BTreeMap::new();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if let Some(number) = name.strip_suffix(".request.json") {
-            requests.insert(number.to_owned(), read_json::<Request>(&path)?);
+            requests.insert(number.to_owned(), reader.json::<Request>(&path)?);
         } else if let Some(number) = name.strip_suffix(".response.json") {
-            responses.insert(number.to_owned(), read_json::<Response>(&path)?);
-        } else if !matches!(name.as_str(), "case.json" | "seed.ejson" | "after.ejson" | "app") {
+            responses.insert(number.to_owned(), reader.json::<Response>(&path)?);
+        } else if let Some(number) = name.strip_suffix(".upstream.json") {
+            upstreams.insert(number.to_owned(), reader.json::<Json>(&path)?);
+        } else if !matches!(name.as_str(), "case.json" | "seed.ejson" | "after.ejson" | "upstream.json" | "app") {
             bail!("{name} is not part of a case");
         }
     }
     let mut steps = Vec::new();
     for (number, request) in requests {
         let response = responses.remove(&number).with_context(|| format!("{number}.response.json is missing"))?;
-        steps.push(Step { number, request, response });
+        let upstream = upstreams.remove(&number);
+        steps.push(Step { number, request, response, upstream });
+    }
+    if let Some(orphan) = upstreams.keys().next() {
+        bail!("{orphan}.upstream.json has no request");
     }
     if let Some(orphan) = responses.keys().next() {
         bail!("{orphan}.response.json has no request");
@@ -218,16 +230,30 @@ pub fn load(root: &Path, directory: &Path) -> Result<Case> {
     );
     ensure!(directory.join(&manifest.app).is_dir(), "app directory {} is missing", manifest.app.display());
     let name = directory.strip_prefix(root)?.to_string_lossy().replace('\\', "/");
-    let seed = optional(&directory.join("seed.ejson"))?;
-    let after = optional(&directory.join("after.ejson"))?;
-    Ok(Case { name, directory: directory.to_owned(), manifest, steps, seed, after })
+    let seed = reader.optional(&directory.join("seed.ejson"))?;
+    let after = reader.optional(&directory.join("after.ejson"))?;
+    let upstream: Option<Json> = reader.optional(&directory.join("upstream.json"))?;
+    ensure!(
+        upstream.is_some() || steps.iter().all(|step| step.upstream.is_none()),
+        "steps expect requests to an upstream server, but there is no upstream.json"
+    );
+    Ok(Case { name, directory: directory.to_owned(), manifest, steps, seed, after, upstream })
 }
 
-fn optional<T: serde::de::DeserializeOwned + Default>(path: &Path) -> Result<T> {
-    if path.exists() { read_json(path) } else { Ok(T::default()) }
+struct Reader<'a> {
+    replacements: &'a [(&'a str, &'a str)],
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{}", path.display()))
+impl Reader<'_> {
+    fn optional<T: serde::de::DeserializeOwned + Default>(&self, path: &Path) -> Result<T> {
+        if path.exists() { self.json(path) } else { Ok(T::default()) }
+    }
+
+    fn json<T: serde::de::DeserializeOwned>(&self, path: &Path) -> Result<T> {
+        let mut text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        for (from, to) in self.replacements {
+            text = text.replace(from, to);
+        }
+        serde_json::from_str(&text).with_context(|| format!("{}", path.display()))
+    }
 }

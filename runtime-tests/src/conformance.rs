@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::case::{Case, discover};
+use crate::case::{Case, discover, load};
 use crate::matcher::compare;
 use crate::replay::{cases_directory, listed, prepare_app, replay};
 use crate::server_process::{ServerOptions, ServerProcess, run_to_end, serve_command};
+use crate::upstream::Upstream;
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Value as Json, json};
 
@@ -111,8 +112,19 @@ fn report(cases: &[Case], failures: &Failures, passes: usize, filtered: bool) ->
 
 async fn run_pass(pass: &Pass, binary: &Path, cases: &[Case], failures: &mut Failures) -> Result<()> {
     let scratch = tempfile::tempdir()?;
-    let mut groups: BTreeMap<String, Vec<(&Case, String, PathBuf)>> = BTreeMap::new();
-    for (index, case) in cases.iter().enumerate() {
+    let mut played = Vec::new();
+    for case in cases {
+        played.push(match Played::begin(case).await {
+            Ok(played) => played,
+            Err(error) => {
+                note(failures, case, pass.name, Err(error));
+                continue;
+            }
+        });
+    }
+    let mut groups: BTreeMap<String, Vec<(&Played, String, PathBuf)>> = BTreeMap::new();
+    for (index, played) in played.iter().enumerate() {
+        let case = &played.case;
         let directory = scratch.path().join(format!("app-{index}"));
         let app_id = prepare_app(case, &directory).with_context(|| case.name.clone())?;
         if case.steps.is_empty() {
@@ -125,14 +137,14 @@ async fn run_pass(pass: &Pass, binary: &Path, cases: &[Case], failures: &mut Fai
             note(failures, case, "check", check_command(binary, case, &directory));
         }
         let own_server = if case.manifest.keep_app_id { case.name.as_str() } else { "" };
-        groups.entry(format!("{own_server}{:?}", case.manifest.server)).or_default().push((case, app_id, directory));
+        groups.entry(format!("{own_server}{:?}", case.manifest.server)).or_default().push((played, app_id, directory));
     }
     for (number, group) in groups.into_values().enumerate() {
         let secrets: BTreeMap<&String, &String> =
-            group.iter().flat_map(|(case, _, _)| &case.manifest.secrets).collect();
+            group.iter().flat_map(|(played, _, _)| &played.case.manifest.secrets).collect();
         let secrets_file = scratch.path().join(format!("secrets-{number}.json"));
         std::fs::write(&secrets_file, serde_json::to_vec(&secrets)?)?;
-        let mut flags = group[0].0.manifest.server.clone();
+        let mut flags = group[0].0.case.manifest.server.clone();
         if pass.single_process {
             flags.push("--single-process".to_owned());
         }
@@ -148,8 +160,8 @@ async fn run_pass(pass: &Pass, binary: &Path, cases: &[Case], failures: &mut Fai
         let server = match ServerProcess::start(binary, &options) {
             Ok(server) => server,
             Err(error) => {
-                for (case, _, _) in &group {
-                    note(failures, case, pass.name, Err(anyhow!("{error:#}")));
+                for (played, _, _) in &group {
+                    note(failures, &played.case, pass.name, Err(anyhow!("{error:#}")));
                 }
                 continue;
             }
@@ -160,20 +172,39 @@ async fn run_pass(pass: &Pass, binary: &Path, cases: &[Case], failures: &mut Fai
         };
         let database = mongodb::Client::with_uri_str(&uri).await.context("connecting to the database")?;
         for round in 1..=pass.rounds {
-            for (case, app_id, _) in &group {
-                let result = replay(case, app_id, &server, &database).await;
+            for (played, app_id, _) in &group {
+                let result = replay(&played.case, app_id, &server, &database, played.upstream.as_ref()).await;
                 if result.is_err() {
                     eprintln!("end of the server's log:\n{}", server.log_end());
                 }
-                note(failures, case, &format!("{}, round {round}", pass.name), result);
+                note(failures, &played.case, &format!("{}, round {round}", pass.name), result);
             }
         }
         let code = server.stop()?;
         if code != Some(0) {
-            note(failures, group[0].0, pass.name, Err(anyhow!("the server ended with {code:?} instead of 0")));
+            note(failures, &group[0].0.case, pass.name, Err(anyhow!("the server ended with {code:?} instead of 0")));
         }
     }
     Ok(())
+}
+
+/// A case in one pass, with the server its app calls.
+struct Played {
+    case: Case,
+    upstream: Option<Upstream>,
+}
+
+impl Played {
+    async fn begin(case: &Case) -> Result<Self> {
+        let root = cases_directory();
+        let Some(exchanges) = &case.upstream else {
+            return Ok(Self { case: load(&root, &case.directory, &[])?, upstream: None });
+        };
+        let upstream = Upstream::start(exchanges).await?;
+        let port = upstream.address.rsplit(':').next().unwrap_or_default();
+        let replacements = [("{upstream}", upstream.address.as_str()), ("{upstream_port}", port)];
+        Ok(Self { case: load(&root, &case.directory, &replacements)?, upstream: Some(upstream) })
+    }
 }
 
 fn note(failures: &mut Failures, case: &Case, pass: &str, result: Result<()>) {

@@ -9,12 +9,13 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use mongodb::Client;
 use mongodb::bson::{Bson, Document};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::case::{Case, Request, Response};
 use crate::client::{Answer, exchange, exchange_raw};
 use crate::matcher::compare;
 use crate::server_process::ServerProcess;
+use crate::upstream::Upstream;
 use crate::variables::Variables;
 
 /// Root files, in the order in which the server looks for them.
@@ -61,11 +62,20 @@ fn copy_directory(from: &Path, to: &Path) -> Result<()> {
 ///
 /// # Errors
 /// The first difference, with the step's number.
-pub async fn replay(case: &Case, app_id: &str, server: &ServerProcess, database: &Client) -> Result<()> {
+pub async fn replay(
+    case: &Case,
+    app_id: &str,
+    server: &ServerProcess,
+    database: &Client,
+    upstream: Option<&Upstream>,
+) -> Result<()> {
     seed(case, database).await.context("seeding the database")?;
     let log_start = server.entries().len();
     let mut variables = Variables::of_replay(app_id);
     for step in &case.steps {
+        if let Some(upstream) = upstream {
+            upstream.take_received();
+        }
         if let Some(wait) = step.request.wait_ms {
             tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
         }
@@ -88,9 +98,28 @@ pub async fn replay(case: &Case, app_id: &str, server: &ServerProcess, database:
                 )
             })?;
         }
+        if let (Some(expected), Some(upstream)) = (&step.upstream, upstream) {
+            check_upstream(expected, upstream).map_err(|difference| anyhow!("step {}: {difference}", step.number))?;
+        }
     }
     check_after(case, &variables, database).await?;
     check_log(case, app_id, server, log_start).await
+}
+
+/// Compares what the upstream server received during a step, each request by the fields that are named.
+fn check_upstream(expected: &Json, upstream: &Upstream) -> Result<(), String> {
+    let subsets = |expected: &Json| match expected {
+        Json::Array(requests) => Json::Array(requests.iter().map(|request| json!({ "$$subset": request })).collect()),
+        other => other.clone(),
+    };
+    let expected = match expected.get("$$unordered") {
+        Some(requests) => json!({ "$$unordered": subsets(requests) }),
+        None => subsets(expected),
+    };
+    // The case's own texts carry the address; what was received has it taken out.
+    let text = expected.to_string().replace(&upstream.address, "{upstream}");
+    let expected: Json = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    compare("upstream", &expected, Some(&Json::Array(upstream.take_received())))
 }
 
 async fn send(request: &Request, variables: &Variables, app_id: &str, address: &str) -> Result<Answer> {

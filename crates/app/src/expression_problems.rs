@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use app_model::{App, Level, Problem};
+use app_model::{App, Level, Problem, ServiceRule};
 use rules::{DataSourceRules, Expression, Place};
 use serde_json::Value as Json;
 
-/// One problem for each `can_evaluate` that is no expression, and for whatever is wrong in rules of collections. What it
+/// One problem for each `can_evaluate` that is no expression, for whatever is wrong in rules of collections, and for rules of services. What it
 /// guards is refused.
 pub fn expression_problems(app: &App) -> Vec<Problem> {
     let webhooks = app.services.iter().flat_map(|service| &service.webhooks);
@@ -23,8 +23,23 @@ pub fn expression_problems(app: &App) -> Vec<Problem> {
         .chain(endpoints)
         .chain(functions)
         .filter_map(|(file, entry, expression)| problem(app, file, entry, expression.as_ref()?))
+        .chain(
+            app.services.iter().flat_map(|service| &service.rules).filter_map(|rule| service_rule_problem(app, rule)),
+        )
         .chain(app.data_sources.iter().flat_map(|source| DataSourceRules::compile(app, source).1))
         .collect()
+}
+
+/// A rule that is no expression, or calls what is not there: it never allows.
+fn service_rule_problem(app: &App, rule: &ServiceRule) -> Option<Problem> {
+    let message = match Expression::parse(&rule.when, Place::ServiceRule) {
+        Err(error) => format!("{error}: the rule allows nothing until it is corrected"),
+        Ok(parsed) => {
+            let missing = parsed.functions().find(|name| app.function(name).is_none())?;
+            format!("calls the function '{missing}', which the app does not have: add it, or the rule allows nothing")
+        }
+    };
+    Some(Problem { level: Level::Error, file: rule.file.clone(), field: "when".into(), message })
 }
 
 fn problem(app: &App, file: &Path, entry: Option<usize>, expression: &Json) -> Option<Problem> {

@@ -9,6 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use bson::oid::ObjectId;
+use bson::{Bson, DateTime, Document};
 use bytes::Bytes;
 use http::HeaderMap;
 use isolate::{Outcome, Usage};
@@ -23,7 +25,7 @@ use crate::{AppSettings, HandlerKind, HttpCall, Target};
 /// Takes finished entries. Called on the path of a request: it must not block.
 pub trait LogSink: Send + Sync + 'static {
     /// Keeps one entry.
-    fn append(&self, entry: LogEntry);
+    fn append(&self, entry: Arc<LogEntry>);
 }
 
 /// Keeps nothing.
@@ -31,7 +33,7 @@ pub trait LogSink: Send + Sync + 'static {
 pub struct NoLog;
 
 impl LogSink for NoLog {
-    fn append(&self, _entry: LogEntry) {}
+    fn append(&self, _entry: Arc<LogEntry>) {}
 }
 
 /// What every entry of one app says.
@@ -203,7 +205,7 @@ impl LogRecord {
             });
         }
         entry.trace();
-        self.sink.append(entry);
+        self.sink.append(Arc::new(entry));
     }
 }
 
@@ -289,9 +291,64 @@ impl LogEntry {
         Json::Object(fields)
     }
 
+    /// The entry as it is kept in a database: as [`LogEntry::to_json`] with dates as dates, and the arguments as text,
+    /// because names that callers choose must not become names of fields.
+    pub fn to_document(&self) -> Document {
+        let mut json = self.to_json();
+        if let Some(arguments) = json.pointer_mut("/function_call/arguments").filter(|arguments| !arguments.is_null()) {
+            *arguments = arguments.to_string().into();
+        }
+        let mut document = match bson::serialize_to_bson(&json) {
+            Ok(Bson::Document(document)) => document,
+            // Every field is a text, a number of 63 bits, or a list or object of such.
+            _ => Document::new(),
+        };
+        if let Ok(id) = ObjectId::parse_str(&self.id) {
+            document.insert("_id", id);
+        }
+        document.insert("started", DateTime::from_system_time(self.started));
+        document.insert("completed", DateTime::from_system_time(self.completed));
+        document
+    }
+
+    /// An entry back from a database, as [`LogEntry::to_json`] gives it.
+    pub fn stored_to_json(mut document: Document) -> Json {
+        document.remove("expires_at");
+        let text = |value: Option<&Bson>| match value {
+            Some(Bson::DateTime(date)) => timestamp(date.to_system_time()).into(),
+            Some(Bson::ObjectId(id)) => id.to_hex().into(),
+            _ => Json::Null,
+        };
+        let dates = ["_id", "started", "completed"].map(|name| (name, text(document.get(name))));
+        let mut json = Bson::Document(document).into_relaxed_extjson();
+        for (name, value) in dates {
+            json[name] = value;
+        }
+        if let Some(arguments) = json.pointer_mut("/function_call/arguments")
+            && let Some(parsed) = arguments.as_str().and_then(|text| serde_json::from_str(text).ok())
+        {
+            *arguments = parsed;
+        }
+        json
+    }
+
+    /// Bytes it takes, roughly.
+    pub fn size(&self) -> usize {
+        let texts = [&self.error, &self.error_code, &self.stack, &self.user_id, &self.function, &self.service];
+        let texts: usize = texts.iter().filter_map(|text| text.as_ref().map(String::len)).sum();
+        let messages: usize = self.messages.iter().map(String::len).sum();
+        let arguments = self.arguments.as_ref().map_or(0, |arguments| {
+            let query: usize = arguments.query.iter().map(|(name, value)| name.len() + value.len()).sum();
+            let values = arguments.headers.iter().flat_map(|(name, values)| std::iter::once(name).chain(values));
+            query + values.map(String::len).sum::<usize>() + arguments.body.bytes.len()
+        });
+        1_024 + self.request_url.len() + self.name.len() + texts + messages + arguments
+    }
+
     /// Byte·milliseconds.
     fn memory_time(&self) -> u64 {
-        u64::try_from(self.usage.wall.as_millis() * self.usage.heap_bytes as u128).unwrap_or(u64::MAX)
+        let product = i64::try_from(self.usage.wall.as_millis() * self.usage.heap_bytes as u128).unwrap_or(i64::MAX);
+        product.unsigned_abs()
     }
 }
 

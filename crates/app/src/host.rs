@@ -10,9 +10,13 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use isolate::{Authority, Host, HostError, ServiceCall};
 use rules::{AppValues, DataSourceRules};
-use services::http::{HttpClient, HttpService, HttpSettings};
+use services::aws::{AwsConfig, AwsEndpoints, AwsKind, AwsService};
+use services::http::{AllowedTarget, HttpClient, HttpService, HttpSettings};
 use services::mongodb_atlas::{Connection, ConnectionSettings, DataSource};
-use services::{Registry, RunContext, Service, ServiceError, ServiceLimits};
+use services::twilio::{TWILIO_URL, TwilioService};
+use services::{ActionRules, Registry, RunContext, Service, ServiceError, ServiceLimits};
+
+use url::Url;
 
 use crate::HostFactory;
 use crate::running_app::service_entries;
@@ -30,6 +34,32 @@ pub struct OutsideSettings {
     pub limits: ServiceLimits,
     /// Outgoing HTTP.
     pub http: HttpSettings,
+    /// Where AWS and Twilio are reached.
+    pub endpoints: ServiceEndpoints,
+}
+
+/// Where services that are not the app's own are reached. An operator may put others in their place.
+#[derive(Debug, Clone)]
+pub struct ServiceEndpoints {
+    /// Base URLs of AWS.
+    pub aws: Arc<AwsEndpoints>,
+    /// Base URL of Twilio.
+    pub twilio: Url,
+}
+
+impl Default for ServiceEndpoints {
+    fn default() -> Self {
+        let twilio = Url::parse(TWILIO_URL).expect("a constant that is a URL");
+        Self { aws: Arc::default(), twilio }
+    }
+}
+
+impl ServiceEndpoints {
+    /// The operator's own choices are allowed wherever they are.
+    fn allowed(&self) -> impl Iterator<Item = AllowedTarget> {
+        let aws = self.aws.default.iter().chain(self.aws.by_service.values());
+        aws.chain([&self.twilio]).filter_map(AllowedTarget::of_url)
+    }
 }
 
 /// Everything outside of this process, shared by all apps: databases, one connection pool per connection string, and
@@ -39,6 +69,8 @@ pub struct Outside {
     settings: OutsideSettings,
     connections: HashMap<String, Connection>,
     http: HttpClient,
+    /// For requests to [`ServiceEndpoints`] only: user code chooses no host of theirs.
+    operators_http: HttpClient,
 }
 
 impl Outside {
@@ -53,8 +85,11 @@ impl Outside {
                 connections.insert(uri.clone(), Connection::open(uri, settings.connection).await?);
             }
         }
-        let http = HttpClient::new(settings.http)?;
-        Ok(Self { settings, connections, http })
+        let http = HttpClient::new(settings.http.clone())?;
+        let mut operators = settings.http.clone();
+        operators.addresses.allowed.extend(settings.endpoints.allowed());
+        let operators_http = HttpClient::new(operators)?;
+        Ok(Self { settings, connections, http, operators_http })
     }
 
     /// The services of one app, and the hosts of its runs.
@@ -75,7 +110,11 @@ impl Outside {
             }
             let service = match entry.client.as_str() {
                 "mongodb-atlas" | "datalake" => Service::MongoDb(DataSource::new(self.connection(&entry.name))),
-                "http" => Service::Http(HttpService::with_rules(self.http.clone())),
+                "http" => Service::Http(HttpService::with_rules(self.http.clone(), action_rules(app, &entry.name))),
+                "twilio" => Service::Twilio(self.twilio(app, &entry.name)),
+                "aws" => Service::Aws(self.aws(app, &entry.name, AwsKind::Aws)),
+                "aws-s3" => Service::Aws(self.aws(app, &entry.name, AwsKind::S3)),
+                "aws-ses" => Service::Aws(self.aws(app, &entry.name, AwsKind::Ses)),
                 // Their actions answer that there is no such service.
                 _ => continue,
             };
@@ -83,6 +122,26 @@ impl Outside {
         }
         registry.add(CONTEXT_HTTP, Service::Http(HttpService::open(self.http.clone())));
         Ok(ServiceHosts { registry: Arc::new(registry) })
+    }
+
+    fn twilio(&self, app: &App, name: &str) -> TwilioService {
+        TwilioService::new(
+            self.operators_http.clone(),
+            config_text(app, name, "sid"),
+            secret_text(app, name, "auth_token"),
+            self.settings.endpoints.twilio.clone(),
+            action_rules(app, name),
+        )
+    }
+
+    fn aws(&self, app: &App, name: &str, kind: AwsKind) -> AwsService {
+        let config = AwsConfig {
+            access_key_id: config_text(app, name, "accessKeyId"),
+            secret_access_key: secret_text(app, name, "secretAccessKey"),
+            region: config_text(app, name, "region"),
+        };
+        let endpoints = self.settings.endpoints.aws.clone();
+        AwsService::new(self.operators_http.clone(), kind, config, endpoints, action_rules(app, name))
     }
 
     /// Whether every database answers within `timeout`.
@@ -104,6 +163,21 @@ impl Outside {
         let uri = self.settings.data_source_uris.get(data_source).unwrap_or(&self.settings.default_uri);
         self.connections.get(uri).expect("every configured connection string was opened").clone()
     }
+}
+
+fn action_rules(app: &App, service: &str) -> ActionRules {
+    app.service(service).map(|service| ActionRules::new(&service.rules)).unwrap_or_default()
+}
+
+/// A filled text of a service's `config`.
+fn config_text(app: &App, service: &str, field: &str) -> Option<String> {
+    let text = app.service(service)?.config.get(field)?.as_str()?;
+    Some(text.to_owned()).filter(|text| !text.is_empty())
+}
+
+/// The text of the Secret that an option of a service's `secret_config` names.
+fn secret_text(app: &App, service: &str, option: &str) -> Option<String> {
+    Some(app.service_secret(app.service(service)?, option)?.expose().to_owned())
 }
 
 /// Name of `context.http` among the services.

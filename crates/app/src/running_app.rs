@@ -234,7 +234,7 @@ pub(crate) fn service_entries(app: &App) -> Vec<ServiceEntry> {
             ServiceKind::Http => add(&service.name, "http"),
             ServiceKind::Github => add(&service.name, "github"),
             ServiceKind::Twilio => add(&service.name, "twilio"),
-            ServiceKind::Aws(_) => add(&service.name, "aws"),
+            ServiceKind::Aws(kind) => add(&service.name, kind),
             ServiceKind::Gcm => add(&service.name, "gcm"),
             ServiceKind::MongoDb(kind) => add(&service.name, mongodb_client(kind)),
             ServiceKind::Other(_) => add(&service.name, "http"),

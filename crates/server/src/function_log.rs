@@ -14,7 +14,7 @@ use crate::settings::LogFormat;
 const QUEUE_MAX: usize = 8192;
 
 enum Order {
-    Write(Box<LogEntry>),
+    Write(Arc<LogEntry>),
     /// Answers once everything before it is written.
     Flush(SyncSender<()>),
 }
@@ -50,8 +50,8 @@ impl FunctionLog {
 }
 
 impl LogSink for FunctionLog {
-    fn append(&self, entry: LogEntry) {
-        if self.orders.try_send(Order::Write(Box::new(entry))).is_err() {
+    fn append(&self, entry: Arc<LogEntry>) {
+        if self.orders.try_send(Order::Write(entry)).is_err() {
             self.lost.fetch_add(1, Relaxed);
         }
     }

@@ -118,7 +118,8 @@ async fn open_outside(settings: &Settings, default_uri: String) -> Result<Arc<Ou
         data_source_uris: settings.mongodb_by_data_source.clone(),
         connection: settings.connection(),
         limits: settings.service_limits(),
-        http: settings.http(),
+        http: settings.http()?,
+        endpoints: settings.endpoints()?,
     });
     outside.await.map(Arc::new).map_err(|error| ServerError::Database {
         what: "--mongodb".into(),

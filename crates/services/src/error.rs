@@ -62,6 +62,29 @@ pub enum ServiceError {
         text: String,
     },
 
+    /// AWS refused an action, or could not be reached.
+    #[error("{text}")]
+    Aws {
+        /// The code and message of AWS.
+        text: String,
+    },
+
+    /// Twilio refused a message, or could not be reached.
+    #[error("{text}")]
+    Twilio {
+        /// Twilio's own text, or the cause.
+        text: String,
+    },
+
+    /// A service lacks what it needs to be called, such as the text of a Secret.
+    #[error("service '{service}' is not configured: {reason}")]
+    NotConfigured {
+        /// Service name.
+        service: String,
+        /// What is missing.
+        reason: String,
+    },
+
     /// The operator does not let functions reach this host.
     #[error("restricted host: '{host}'")]
     RestrictedHost {
@@ -165,6 +188,9 @@ impl ServiceError {
             | Self::UnknownAction { .. }
             | Self::NoServiceRule { .. }
             | Self::Http { .. }
+            | Self::Aws { .. }
+            | Self::Twilio { .. }
+            | Self::NotConfigured { .. }
             | Self::RestrictedHost { .. }
             | Self::UserRefused(_)
             | Self::RunEnded => "Error",
@@ -187,6 +213,9 @@ impl ServiceError {
             Self::InvalidParameter { .. } => "InvalidParameter",
             Self::NoMatchingRule { .. } | Self::NoServiceRule { .. } => "NoMatchingRuleFound",
             Self::Http { .. } => "HTTPError",
+            Self::Aws { .. } => "AWSError",
+            Self::Twilio { .. } => "TwilioError",
+            Self::NotConfigured { .. } => "SecretNotFound",
             Self::RestrictedHost { .. } => "RestrictedHost",
             Self::UserRefused(UserRefused::NotFound { .. }) => "UserNotFound",
             Self::UserRefused(UserRefused::Disabled { .. }) => "UserDisabled",

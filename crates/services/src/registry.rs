@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use rules::AppValues;
 
+use crate::aws::AwsService;
 use crate::http::HttpService;
 use crate::mongodb_atlas::DataSource;
 use crate::run_context::RulesUsers;
+use crate::twilio::TwilioService;
 use crate::{Run, RunContext, ServiceError};
 
 /// The services of one deployment. Immutable once built; shared by all its runs.
@@ -20,12 +22,15 @@ pub struct Registry {
 
 /// One service.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "a handful per app, kept in a map and used by reference")]
 pub enum Service {
     /// `mongodb-atlas`, `mongodb`, `datalake`.
     MongoDb(DataSource),
     /// `http`, and `context.http` under the name `""`.
     Http(HttpService),
+    /// `twilio`
+    Twilio(TwilioService),
+    /// `aws`, `aws-s3`, `aws-ses`
+    Aws(AwsService),
 }
 
 /// Bounds on what one run may hold open or receive.
@@ -37,11 +42,21 @@ pub struct ServiceLimits {
     pub open_cursors_max: usize,
     /// Sessions open at once in one run.
     pub open_sessions_max: usize,
+    /// Outgoing HTTP requests of one run under way at once; more wait.
+    pub http_requests_max: usize,
+    /// Bytes of all answers to outgoing requests that one run is receiving at once.
+    pub http_bytes_max: usize,
 }
 
 impl Default for ServiceLimits {
     fn default() -> Self {
-        Self { documents_per_query_max: 50_000, open_cursors_max: 1_000, open_sessions_max: 100 }
+        Self {
+            documents_per_query_max: 50_000,
+            open_cursors_max: 1_000,
+            open_sessions_max: 100,
+            http_requests_max: 100,
+            http_bytes_max: 64 << 20,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use bson::raw::RawDocumentBuf;
 use crate::arguments::Arguments;
 use crate::mongodb_atlas::{self, OpenHandles};
 use crate::run_context::RulesUsers;
-use crate::{Registry, Service, ServiceError, http};
+use crate::{Registry, Service, ServiceError, aws, http, twilio};
 
 /// Whose authority a call carries: that of the frame in which user code obtained the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +28,14 @@ pub struct Run {
     registry: Arc<Registry>,
     handles: OpenHandles,
     users: RulesUsers,
+    http: http::RunShare,
 }
 
 impl Run {
     pub(crate) fn new(registry: Arc<Registry>, users: RulesUsers) -> Self {
         let handles = OpenHandles::new(*registry.limits());
-        Self { registry, handles, users }
+        let http = http::RunShare::new(registry.limits());
+        Self { registry, handles, users, http }
     }
 
     /// Calls an action of a service.
@@ -56,7 +58,15 @@ impl Run {
             Service::MongoDb(source) => {
                 mongodb_atlas::call(source, &self.handles, &self.users, service, action, arguments, authority).await
             }
-            Service::Http(target) => http::call(target, service, action, arguments, authority).await,
+            Service::Http(target) => {
+                http::call(target, &self.http, &self.users, service, action, arguments, authority).await
+            }
+            Service::Twilio(target) => {
+                twilio::call(target, &self.http, &self.users, service, action, arguments, authority).await
+            }
+            Service::Aws(target) => {
+                aws::call(target, &self.http, &self.users, service, action, arguments, authority).await
+            }
         };
         if let Err(error) = &answer {
             log_operator_error(service, action, error);

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bson::raw::RawDocumentBuf;
 use bson::{Bson, Document, doc};
-use services::http::{AddressPolicy, HttpClient, HttpService, HttpSettings};
-use services::{Authority, Registry, Run, Service, ServiceError, ServiceLimits, SystemContext};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use services::http::{AddressPolicy, HttpClient, HttpService, HttpSettings, Resolve};
+use services::{ActionRules, Authority, Registry, Run, Service, ServiceError, ServiceLimits, SystemContext};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -107,15 +111,18 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 }
 
 fn start_run(settings: HttpSettings) -> Arc<Run> {
-    let client = HttpClient::new(settings).expect("a client");
+    start_run_of(HttpClient::new(settings).expect("a client"))
+}
+
+fn start_run_of(client: HttpClient) -> Arc<Run> {
     let mut registry = Registry::new(ServiceLimits::default());
     registry.add("", Service::Http(HttpService::open(client.clone())));
-    registry.add("named", Service::Http(HttpService::with_rules(client)));
+    registry.add("named", Service::Http(HttpService::with_rules(client, ActionRules::default())));
     Arc::new(registry).start_run(Arc::new(SystemContext::default()))
 }
 
 fn anywhere() -> HttpSettings {
-    let addresses = AddressPolicy { allows_special_addresses: true };
+    let addresses = AddressPolicy { allows_special_addresses: true, allowed: Vec::new() };
     HttpSettings { addresses, response_bytes_max: 100_000, ..HttpSettings::default() }
 }
 
@@ -255,6 +262,67 @@ async fn the_network_of_the_operator_is_out_of_reach() {
     let error =
         call(&run, "get", doc! { "url": "http://169.254.169.254/latest/meta-data/" }).await.expect_err("metadata");
     assert_eq!(error.error_code(), "RestrictedHost", "{error}");
+    assert!(server.received.lock().expect("no test panics with the lock").is_empty());
+}
+
+/// A name server under an attacker's control: the first answer is harmless, the next ones are not.
+#[derive(Debug, Default)]
+struct RebindingResolver {
+    asked: AtomicUsize,
+}
+
+impl Resolve for RebindingResolver {
+    fn resolve(&self, name: &str) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> {
+        assert_eq!(name, "rebind.example");
+        let first = self.asked.fetch_add(1, Ordering::Relaxed) == 0;
+        // Nothing listens on the loopback address that stands for a public one.
+        let address = if first { Ipv4Addr::new(127, 66, 66, 66) } else { Ipv4Addr::LOCALHOST };
+        async move { Ok(vec![IpAddr::V4(address)]) }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_changes_its_address_is_checked_every_time() {
+    let server = Server::start([("/", response("200 OK", &[], b"secret"))]).await;
+    let port = server.address.rsplit(':').next().expect("a port").to_owned();
+    let addresses =
+        AddressPolicy { allows_special_addresses: false, allowed: vec!["127.66.66.66".parse().expect("a target")] };
+    let resolver = Arc::new(RebindingResolver::default());
+    let settings = HttpSettings { addresses, ..HttpSettings::default() };
+    let run = start_run_of(HttpClient::with_resolver(settings, resolver.clone()).expect("a client"));
+    let url = format!("http://rebind.example:{port}/");
+    let error = call(&run, "get", doc! { "url": &url }).await.expect_err("nothing listens there");
+    assert_eq!(error.error_code(), "HTTPError", "{error}");
+    for _ in 0..3 {
+        let error = call(&run, "get", doc! { "url": &url }).await.expect_err("now it is the server's own machine");
+        assert_eq!(error.error_code(), "RestrictedHost", "{error}");
+    }
+    assert_eq!(resolver.asked.load(Ordering::Relaxed), 4);
+    assert!(server.received.lock().expect("no test panics with the lock").is_empty());
+}
+
+/// What is connected to is what was checked: of several addresses only the allowed ones are tried.
+#[derive(Debug)]
+struct MixedResolver;
+
+impl Resolve for MixedResolver {
+    fn resolve(&self, _name: &str) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> {
+        async { Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::new(127, 66, 66, 66))]) }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn forbidden_addresses_among_others_are_left_out() {
+    let server = Server::start([("/", response("200 OK", &[], b"secret"))]).await;
+    let port = server.address.rsplit(':').next().expect("a port").to_owned();
+    let allowed = vec!["127.66.66.66".parse().expect("a target")];
+    let settings = HttpSettings {
+        addresses: AddressPolicy { allows_special_addresses: false, allowed },
+        ..HttpSettings::default()
+    };
+    let run = start_run_of(HttpClient::with_resolver(settings, Arc::new(MixedResolver)).expect("a client"));
+    let error = call(&run, "get", doc! { "url": format!("http://mixed.example:{port}/") }).await.expect_err("closed");
+    assert_eq!(error.error_code(), "HTTPError", "{error}");
     assert!(server.received.lock().expect("no test panics with the lock").is_empty());
 }
 

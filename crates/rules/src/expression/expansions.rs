@@ -98,6 +98,14 @@ pub(super) fn resolve<'a>(reference: &Reference, bindings: &Bindings<'a>, budget
         Origin::Prev => bindings.prev,
         Origin::Args => bindings.args,
     };
+    // The URL of an HTTP action is an object whose text stands under the empty name (rules-and-users 6.3).
+    if let (Origin::Args, [url], Some(Bson::Document(arguments))) = (reference.root, &*reference.segments, start)
+        && url == "url"
+        && let Some(Bson::Document(parts)) = arguments.get("url")
+        && let Some(text) = parts.get("")
+    {
+        return vec![Cow::Borrowed(text)];
+    }
     let mut found = Vec::new();
     if let Some(start) = start {
         walk(start, &reference.segments, budget, &mut |value| found.push(Cow::Borrowed(value)));

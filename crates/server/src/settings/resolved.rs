@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use app::{
-    AddressPolicy, AppSettings, Compatibility, ConnectionSettings, HttpSettings, Limits, ServiceLimits, TrustedProxies,
+    AddressPolicy, AllowedTarget, AppSettings, AwsEndpoints, Compatibility, ConnectionSettings, HttpSettings, Limits,
+    ServiceEndpoints, ServiceLimits, TrustedProxies,
 };
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::secrets::Secrets;
 use super::units::{Bytes, Time};
@@ -37,12 +40,22 @@ pub struct Settings {
     pub readiness_timeout: Time,
     /// Documents one query gives.
     pub documents_per_query_max: usize,
-    /// Outgoing requests may reach special addresses.
+    /// Special addresses that outgoing requests may reach.
+    pub http_allow: Vec<String>,
+    /// Outgoing requests may reach all special addresses.
     pub http_private_addresses: bool,
     /// Body of an answer to an outgoing request.
     pub http_response_max: Bytes,
     /// Connecting for an outgoing request.
     pub http_connect_timeout: Time,
+    /// Outgoing requests at once in a worker.
+    pub http_requests_max: usize,
+    /// Outgoing requests at once in a run.
+    pub http_requests_per_run_max: usize,
+    /// `[SERVICE=]URL` of AWS.
+    pub aws_urls: Vec<String>,
+    /// Base URL of Twilio.
+    pub twilio_url: Option<String>,
     /// Texts of Secrets.
     pub secrets_file: Option<PathBuf>,
     /// Client app id of the only app.
@@ -193,9 +206,20 @@ impl Settings {
             documents_per_query_max: written
                 .documents_per_query_max
                 .unwrap_or(ServiceLimits::default().documents_per_query_max),
+            http_allow: written.http_allow,
             http_private_addresses: written.http_private_addresses.unwrap_or(false),
             http_response_max: written.http_response_max.unwrap_or(Bytes(http.response_bytes_max)),
             http_connect_timeout: written.http_connect_timeout.unwrap_or(Time(http.connect_timeout)),
+            http_requests_max: at_least_one(
+                "http-requests-max",
+                written.http_requests_max.unwrap_or(http.requests_max),
+            )?,
+            http_requests_per_run_max: at_least_one(
+                "http-requests-per-run-max",
+                written.http_requests_per_run_max.unwrap_or(ServiceLimits::default().http_requests_max),
+            )?,
+            aws_urls: written.aws_url,
+            twilio_url: written.twilio_url,
             secrets_file: written.secrets_file.map(|path| absolute(&path)),
             app_id: written.app_id,
             wall_time_max: written.wall_time_max.unwrap_or(Time(limits.wall_max)),
@@ -232,6 +256,8 @@ impl Settings {
             twilio_signature,
         };
         settings.proxies()?;
+        settings.http()?;
+        settings.endpoints()?;
         Ok(settings)
     }
 
@@ -280,17 +306,50 @@ impl Settings {
 
     /// Bounds of services.
     pub fn service_limits(&self) -> ServiceLimits {
-        ServiceLimits { documents_per_query_max: self.documents_per_query_max, ..ServiceLimits::default() }
+        ServiceLimits {
+            documents_per_query_max: self.documents_per_query_max,
+            http_requests_max: self.http_requests_per_run_max,
+            // Room for two of the largest answers at once.
+            http_bytes_max: self.http_response_max.0.saturating_mul(2),
+            ..ServiceLimits::default()
+        }
     }
 
     /// Bounds and permissions of outgoing HTTP.
-    pub fn http(&self) -> HttpSettings {
-        HttpSettings {
+    ///
+    /// # Errors
+    /// A target that is none; [`Settings::resolve`] has already refused it.
+    pub fn http(&self) -> Result<HttpSettings, SettingsError> {
+        let allowed = self
+            .http_allow
+            .iter()
+            .map(|text| text.parse::<AllowedTarget>().map_err(|error| invalid("http-allow", text, &error.to_string())))
+            .collect::<Result<_, _>>()?;
+        Ok(HttpSettings {
             connect_timeout: self.http_connect_timeout.0,
             response_bytes_max: self.http_response_max.0,
-            addresses: AddressPolicy { allows_special_addresses: self.http_private_addresses },
-            ..HttpSettings::default()
+            requests_max: self.http_requests_max,
+            addresses: AddressPolicy { allows_special_addresses: self.http_private_addresses, allowed },
+        })
+    }
+
+    /// Where AWS and Twilio are reached.
+    ///
+    /// # Errors
+    /// A URL that is none; [`Settings::resolve`] has already refused it.
+    pub fn endpoints(&self) -> Result<ServiceEndpoints, SettingsError> {
+        let mut aws = AwsEndpoints::default();
+        for text in &self.aws_urls {
+            match text.split_once('=').filter(|(service, _)| service.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+                Some((service, url)) => drop(aws.by_service.insert(service.to_owned(), base_url("aws-url", url)?)),
+                None => aws.default = Some(base_url("aws-url", text)?),
+            }
         }
+        let mut endpoints = ServiceEndpoints { aws: Arc::new(aws), ..ServiceEndpoints::default() };
+        if let Some(url) = &self.twilio_url {
+            endpoints.twilio = base_url("twilio-url", url)?;
+        }
+        Ok(endpoints)
     }
 
     /// Texts of Secrets; none without a secrets file.
@@ -358,6 +417,14 @@ fn public_url(text: &str) -> Result<String, SettingsError> {
         true => Ok(text.trim_end_matches('/').to_owned()),
         false => Err(invalid("public-url", text, "must look like https://apps.example.com")),
     }
+}
+
+fn base_url(setting: &'static str, text: &str) -> Result<Url, SettingsError> {
+    let usable = |url: &Url| {
+        matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.username().is_empty()
+    };
+    let url = text.parse::<Url>().ok().filter(usable);
+    url.ok_or_else(|| invalid(setting, text, "must look like https://aws.example.com"))
 }
 
 fn at_least_one(setting: &'static str, value: usize) -> Result<usize, SettingsError> {
@@ -434,6 +501,8 @@ mod tests {
         check("heap-max = 5 5", one_app(), "line 1");
         check("", WrittenSettings { workers: Some(0), ..one_app() }, "--workers 0");
         check("", WrittenSettings { trusted_proxy: vec!["x".into()], ..one_app() }, "--trusted-proxy x");
+        check("", WrittenSettings { http_allow: vec!["10.0.0.0/99".into()], ..one_app() }, "--http-allow 10.0.0.0/99");
+        check("", WrittenSettings { aws_url: vec!["s3=minio".into()], ..one_app() }, "--aws-url minio");
         check("", WrittenSettings { public_url: Some("apps".into()), ..one_app() }, "--public-url apps");
         check("", WrittenSettings { twilio_signature: Some(true), ..one_app() }, "--public-url");
         check("", WrittenSettings { mongodb: vec!["localhost".into()], ..one_app() }, "--mongodb …");

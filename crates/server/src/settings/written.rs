@@ -58,7 +58,24 @@ pub struct WrittenSettings {
     #[arg(long, value_name = "COUNT", env = "SELVEDGE_DOCUMENTS_PER_QUERY_MAX", help_heading = "Data")]
     pub documents_per_query_max: Option<usize>,
 
-    /// Let outgoing requests of functions reach loopback, private and other special addresses [default: false]
+    /// Let outgoing requests of functions reach this loopback, private or other special address all the same: an address,
+    /// CIDR range or host name, with a port or without; may be given several times [default: none]
+    ///
+    /// Functions may then send whatever they like to it, and read what it answers. Services that trust their network
+    /// (databases, metadata services, admin pages) must not be behind it. A host name is believed as far as its DNS is.
+    #[arg(
+        long,
+        value_name = "TARGET",
+        env = "SELVEDGE_HTTP_ALLOW",
+        value_delimiter = ',',
+        help_heading = "Outgoing HTTP"
+    )]
+    pub http_allow: Vec<String>,
+
+    /// Let outgoing requests of functions reach every special address; --http-allow opens less [default: false]
+    ///
+    /// DANGEROUS outside of tests: any function, and whoever gets to choose a URL for one, can then reach this machine's
+    /// own services, the network around it, and the metadata service of a cloud with the credentials it gives out.
     #[arg(
         long,
         env = "SELVEDGE_HTTP_PRIVATE_ADDRESSES",
@@ -77,6 +94,29 @@ pub struct WrittenSettings {
     /// How long connecting for an outgoing request may take [default: 10s]
     #[arg(long, value_name = "TIME", env = "SELVEDGE_HTTP_CONNECT_TIMEOUT", help_heading = "Outgoing HTTP")]
     pub http_connect_timeout: Option<Time>,
+
+    /// Base URL to reach AWS at, for services that speak its language; SERVICE=URL sets it for one service, such as s3; may
+    /// be given several times [default: https://SERVICE.REGION.amazonaws.com]
+    #[arg(
+        long,
+        value_name = "[SERVICE=]URL",
+        env = "SELVEDGE_AWS_URL",
+        value_delimiter = ' ',
+        help_heading = "Outgoing HTTP"
+    )]
+    pub aws_url: Vec<String>,
+
+    /// Base URL to reach Twilio at [default: https://api.twilio.com]
+    #[arg(long, value_name = "URL", env = "SELVEDGE_TWILIO_URL", help_heading = "Outgoing HTTP")]
+    pub twilio_url: Option<String>,
+
+    /// Outgoing requests under way at once, per worker; more wait [default: 1000]
+    #[arg(long, value_name = "COUNT", env = "SELVEDGE_HTTP_REQUESTS_MAX", help_heading = "Outgoing HTTP")]
+    pub http_requests_max: Option<usize>,
+
+    /// Outgoing requests of one run under way at once; more wait [default: 100]
+    #[arg(long, value_name = "COUNT", env = "SELVEDGE_HTTP_REQUESTS_PER_RUN_MAX", help_heading = "Outgoing HTTP")]
+    pub http_requests_per_run_max: Option<usize>,
 
     /// JSON file with the texts of the apps' Secrets: {"name": "text"}, or {"app id": {"name": "text"}} for one app
     #[arg(long, value_name = "FILE", env = "SELVEDGE_SECRETS_FILE", alias = "secrets", help_heading = "Apps")]
@@ -277,9 +317,10 @@ impl WrittenSettings {
     pub fn or(self, other: Self) -> Self {
         // Without `..`, so that a new field cannot be forgotten here.
         prefer!(self, other:
-            lists apps listen trusted_proxy mongodb cors_request_header;
+            lists apps listen trusted_proxy mongodb http_allow aws_url cors_request_header;
             options public_url data_dir database_timeout readiness_timeout documents_per_query_max
-                http_private_addresses http_response_max http_connect_timeout secrets_file app_id
+                http_private_addresses http_response_max http_connect_timeout http_requests_max
+                http_requests_per_run_max twilio_url secrets_file app_id
                 wall_time_max cpu_time_max heap_max array_buffer_max response_max response_headers_max
                 pending_operations_max timers_max console_lines_max console_line_max request_body_max
                 request_headers_max concurrent_requests_max connections_max headers_timeout body_timeout idle_timeout

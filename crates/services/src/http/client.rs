@@ -1,33 +1,30 @@
-//! The transport: connections, name resolution, size and time bounds.
+//! The transport: a pool of connections, size and time bounds.
 
 use std::error::Error as StdError;
-use std::future::Future;
 use std::io::Read;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderValue};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::Semaphore;
 
 use super::AddressPolicy;
+use super::connect::{PolicedConnector, Resolve, RestrictedAddress, SystemResolver};
 use super::request::OutboundRequest;
 use super::response::HttpAnswer;
-use crate::ServiceError;
+use crate::{ServiceError, ServiceLimits};
 
 /// Bounds and permissions of outgoing HTTP.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct HttpSettings {
-    /// How long one connect may take.
+    /// How long resolving and connecting may take.
     pub connect_timeout: Duration,
     /// Bytes of a response body, after decompression.
     pub response_bytes_max: usize,
@@ -51,8 +48,8 @@ impl Default for HttpSettings {
 /// A pool of outgoing connections. Cheap to clone; one serves the whole process.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    client: Client<HttpsConnector<HttpConnector<PolicedResolver>>, Full<Bytes>>,
-    settings: HttpSettings,
+    client: Client<HttpsConnector<PolicedConnector>, Full<Bytes>>,
+    settings: Arc<HttpSettings>,
     requests: Arc<Semaphore>,
 }
 
@@ -62,10 +59,19 @@ impl HttpClient {
     /// # Errors
     /// The TLS provider offers no usable protocol version.
     pub fn new(settings: HttpSettings) -> Result<Self, ServiceError> {
-        let mut connector = HttpConnector::new_with_resolver(PolicedResolver { policy: settings.addresses });
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(settings.connect_timeout));
+        Self::with_resolver(settings, Arc::new(SystemResolver))
+    }
+
+    /// The same with a resolver of the caller's.
+    ///
+    /// # Errors
+    /// As [`HttpClient::new`].
+    pub fn with_resolver(settings: HttpSettings, resolver: Arc<dyn Resolve>) -> Result<Self, ServiceError> {
+        let connector = PolicedConnector {
+            policy: Arc::new(settings.addresses.clone()),
+            resolver,
+            timeout: settings.connect_timeout,
+        };
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
             .map_err(|error| ServiceError::Configuration { text: format!("outgoing TLS: {error}"), source: None })?
@@ -77,22 +83,15 @@ impl HttpClient {
             .pool_max_idle_per_host(32)
             .http1_title_case_headers(true)
             .build(connector);
-        Ok(Self { client, settings, requests: Arc::new(Semaphore::new(settings.requests_max)) })
+        Ok(Self { client, requests: Arc::new(Semaphore::new(settings.requests_max)), settings: Arc::new(settings) })
     }
 
     /// Sends one request and reads the whole answer. Any status is an answer.
-    pub(super) async fn send(&self, request: &OutboundRequest) -> Result<HttpAnswer, ServiceError> {
-        let _permit = self.requests.acquire().await.map_err(|_| ServiceError::RunEnded)?;
+    pub(crate) async fn send(&self, request: &OutboundRequest, share: &RunShare) -> Result<HttpAnswer, ServiceError> {
+        // The run's own place first: a run that floods waits for itself, not in front of others.
+        let _own = share.requests.acquire().await.map_err(|_| ServiceError::RunEnded)?;
+        let _common = self.requests.acquire().await.map_err(|_| ServiceError::RunEnded)?;
         let failed = |cause: &str| ServiceError::Http { text: format!("{} {}: {cause}", request.method, request.url) };
-        // The connector takes addresses as they stand, without asking the resolver.
-        let literal = match request.url.host() {
-            Some(url::Host::Ipv4(address)) => Some(IpAddr::V4(address)),
-            Some(url::Host::Ipv6(address)) => Some(IpAddr::V6(address)),
-            _ => None,
-        };
-        if literal.is_some_and(|address| !self.settings.addresses.allows(address)) {
-            return Err(restricted(request));
-        }
         let mut outgoing = http::Request::builder()
             .method(request.method.clone())
             .uri(request.url.as_str())
@@ -108,17 +107,14 @@ impl HttpClient {
         }
         let answer = self.client.request(outgoing).await.map_err(|error| {
             if chain(&error).any(|cause| cause.is::<RestrictedAddress>()) {
-                restricted(request)
+                ServiceError::RestrictedHost { host: request.url.host_str().unwrap_or_default().to_owned() }
             } else {
                 failed(&innermost(&error))
             }
         })?;
         let (mut parts, body) = answer.into_parts();
-        let too_large = || failed(&format!("the answer is larger than {} bytes", self.settings.response_bytes_max));
-        let body = Limited::new(body, self.settings.response_bytes_max).collect().await.map_err(|error| {
-            if error.is::<LengthLimitError>() { too_large() } else { failed(&innermost(error.as_ref())) }
-        })?;
-        let mut body = body.to_bytes();
+        let mut reserved = share.reserve();
+        let mut body = self.read(body, &mut reserved).await.map_err(|error| failed(&error))?;
         let mut content_length = parts
             .headers
             .get(header::CONTENT_LENGTH)
@@ -129,9 +125,7 @@ impl HttpClient {
             .get(header::CONTENT_ENCODING)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"gzip"));
         if is_transparent && is_gzip && !body.is_empty() {
-            body = self
-                .inflate(&body)
-                .map_err(|error| error.map_or_else(too_large, |error| failed(&error.to_string())))?;
+            body = self.inflate(&body, &mut reserved).map_err(|error| failed(&error))?;
             parts.headers.remove(header::CONTENT_ENCODING);
             parts.headers.remove(header::CONTENT_LENGTH);
             content_length = -1;
@@ -139,18 +133,86 @@ impl HttpClient {
         Ok(HttpAnswer::new(parts, body, content_length))
     }
 
-    /// `Err(None)` when the result would be too large.
-    fn inflate(&self, body: &[u8]) -> Result<Bytes, Option<std::io::Error>> {
+    async fn read(&self, mut body: Incoming, reserved: &mut Reservation<'_>) -> Result<Bytes, String> {
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| innermost(&error))?;
+            // Trailers are not part of an answer.
+            let Ok(data) = frame.into_data() else { continue };
+            if bytes.len().saturating_add(data.len()) > self.settings.response_bytes_max {
+                return Err(self.too_large());
+            }
+            reserved.add(data.len())?;
+            bytes.extend_from_slice(&data);
+        }
+        Ok(bytes.freeze())
+    }
+
+    fn inflate(&self, body: &[u8], reserved: &mut Reservation<'_>) -> Result<Bytes, String> {
         let limit = self.settings.response_bytes_max;
+        let mut decoder = flate2::read::MultiGzDecoder::new(body);
         let mut plain = Vec::new();
-        let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        flate2::read::MultiGzDecoder::new(body).take(bound).read_to_end(&mut plain).map_err(Some)?;
-        if plain.len() > limit { Err(None) } else { Ok(plain.into()) }
+        let mut chunk = vec![0; 64 << 10];
+        loop {
+            let count = decoder.read(&mut chunk).map_err(|error| error.to_string())?;
+            let Some(data) = chunk.get(..count).filter(|data| !data.is_empty()) else { return Ok(plain.into()) };
+            if plain.len() + data.len() > limit {
+                return Err(self.too_large());
+            }
+            reserved.add(data.len())?;
+            plain.extend_from_slice(data);
+        }
+    }
+
+    fn too_large(&self) -> String {
+        format!("the answer is larger than {} bytes", self.settings.response_bytes_max)
     }
 }
 
-fn restricted(request: &OutboundRequest) -> ServiceError {
-    ServiceError::RestrictedHost { host: request.url.host_str().unwrap_or_default().to_owned() }
+/// What one run may have under way, so that it cannot take every place and all memory of the process.
+#[derive(Debug)]
+pub(crate) struct RunShare {
+    requests: Semaphore,
+    /// Bytes of answers being received.
+    bytes: AtomicUsize,
+    bytes_max: usize,
+}
+
+impl RunShare {
+    pub fn new(limits: &ServiceLimits) -> Self {
+        Self {
+            requests: Semaphore::new(limits.http_requests_max),
+            bytes: AtomicUsize::new(0),
+            bytes_max: limits.http_bytes_max,
+        }
+    }
+
+    fn reserve(&self) -> Reservation<'_> {
+        Reservation { share: self, bytes: 0 }
+    }
+}
+
+/// Bytes of one answer; given back when it has been handed over.
+struct Reservation<'a> {
+    share: &'a RunShare,
+    bytes: usize,
+}
+
+impl Reservation<'_> {
+    fn add(&mut self, count: usize) -> Result<(), String> {
+        self.bytes += count;
+        let before = self.share.bytes.fetch_add(count, Ordering::Relaxed);
+        match before.saturating_add(count) > self.share.bytes_max {
+            true => Err(format!("the answers this run is receiving are larger than {} bytes", self.share.bytes_max)),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        self.share.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
@@ -160,38 +222,4 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (d
 /// The cause below the layers that add nothing for user code.
 fn innermost(error: &(dyn StdError + 'static)) -> String {
     chain(error).last().map(ToString::to_string).unwrap_or_default()
-}
-
-/// A name that leads only to addresses the policy forbids.
-#[derive(Debug, thiserror::Error)]
-#[error("the address is restricted")]
-struct RestrictedAddress;
-
-/// The system's resolver, with forbidden addresses left out: what is connected to is what was checked.
-#[derive(Debug, Clone)]
-struct PolicedResolver {
-    policy: AddressPolicy,
-}
-
-impl tower_service::Service<Name> for PolicedResolver {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = Box<dyn StdError + Send + Sync>;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let policy = self.policy;
-        Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let was_empty = found.is_empty();
-            let allowed: Vec<SocketAddr> = found.into_iter().filter(|address| policy.allows(address.ip())).collect();
-            if allowed.is_empty() && !was_empty {
-                return Err(RestrictedAddress.into());
-            }
-            Ok(allowed.into_iter())
-        })
-    }
 }

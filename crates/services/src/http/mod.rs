@@ -7,18 +7,26 @@
 
 mod address;
 mod client;
+mod connect;
 mod digest;
 mod form;
 mod request;
 mod response;
 
+use bson::Bson;
+
+use crate::action_rules::ActionRules;
 use crate::arguments::Arguments;
 use crate::error::Reply;
+use crate::run_context::RulesUsers;
 use crate::{Authority, ServiceError};
 
-pub use address::AddressPolicy;
+pub use address::{AddressPolicy, AllowedTarget, TargetError};
+pub(crate) use client::RunShare;
 pub use client::{HttpClient, HttpSettings};
-use request::OutboundRequest;
+pub use connect::{Resolve, SystemResolver};
+pub(crate) use request::OutboundRequest;
+pub(crate) use response::HttpAnswer;
 
 /// Redirects followed at most.
 const REDIRECTS_MAX: usize = 10;
@@ -27,24 +35,27 @@ const REDIRECTS_MAX: usize = 10;
 #[derive(Debug, Clone)]
 pub struct HttpService {
     client: HttpClient,
-    has_rules: bool,
+    /// `None` for `context.http`, which has none and needs none.
+    rules: Option<ActionRules>,
 }
 
 impl HttpService {
     /// `context.http`: open to every function.
     pub fn open(client: HttpClient) -> Self {
-        Self { client, has_rules: false }
+        Self { client, rules: None }
     }
 
     /// A named service, whose rules decide for rules users.
-    pub fn with_rules(client: HttpClient) -> Self {
-        Self { client, has_rules: true }
+    pub fn with_rules(client: HttpClient, rules: ActionRules) -> Self {
+        Self { client, rules: Some(rules) }
     }
 }
 
 /// Sends one request and reads its answer.
 pub(crate) async fn call(
     service: &HttpService,
+    share: &RunShare,
+    users: &RulesUsers,
     name: &str,
     action: &str,
     arguments: Arguments<'_>,
@@ -59,27 +70,33 @@ pub(crate) async fn call(
         "head" => http::Method::HEAD,
         _ => return Err(ServiceError::UnknownAction { service: name.to_owned(), action: action.to_owned() }),
     };
-    if service.has_rules && *authority != Authority::System {
-        // Until the rules engine decides, no rule of a service holds for a rules user.
-        return Err(ServiceError::NoServiceRule { service: name.to_owned(), action: action.to_owned() });
-    }
     let mut request = OutboundRequest::parse(method, arguments)?;
+    let allow = async |request: &OutboundRequest| match &service.rules {
+        Some(rules) if *authority != Authority::System => {
+            // Made of the request that is about to be sent, so that what was judged is what happens.
+            let judged = Bson::Document(request.rule_arguments(arguments)?);
+            rules.check(name, action, &judged, users, authority).await
+        }
+        _ => Ok(()),
+    };
+    allow(&request).await?;
     if let Some(url) = request.auth_url.clone() {
-        let answer = service.client.send(&OutboundRequest::get(url)).await?;
+        let answer = service.client.send(&OutboundRequest::get(url), share).await?;
         request.add_cookies(answer.cookies());
     }
-    let mut answer = service.client.send(&request).await?;
+    let mut answer = service.client.send(&request, share).await?;
     if answer.status() == http::StatusCode::UNAUTHORIZED
         && let Some(header) = request.answer_challenge(answer.headers())?
     {
         request.set_authorization(header);
-        answer = service.client.send(&request).await?;
+        answer = service.client.send(&request, share).await?;
     }
     let mut redirects = 0;
     while request.follows_redirects && redirects < REDIRECTS_MAX {
         let Some(next) = request.redirected(answer.status(), answer.headers())? else { break };
         request = next;
-        answer = service.client.send(&request).await?;
+        allow(&request).await?;
+        answer = service.client.send(&request, share).await?;
         redirects += 1;
     }
     Ok(answer.reply())

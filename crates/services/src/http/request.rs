@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bson::raw::{RawBsonRef, RawDocument};
+use bson::{Bson, Document, doc};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
@@ -13,16 +14,27 @@ use super::form;
 use crate::ServiceError;
 use crate::arguments::Arguments;
 
-/// Headers that belong to the connection; a caller's values would let one request look like two.
-const OWN_HEADERS: [HeaderName; 5] =
-    [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION, header::UPGRADE, header::TE];
+/// Headers that belong to the connection: a caller's values would let one request look like two. `Host` is that of the
+/// URL, which rules and the address policy have seen.
+const OWN_HEADERS: [HeaderName; 10] = [
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::TE,
+    header::TRAILER,
+    header::EXPECT,
+    header::HOST,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
 
 /// Headers that tell who is asking; they stay with the host they were meant for.
 const CREDENTIAL_HEADERS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
 
 /// One outgoing request.
 #[derive(Debug, Clone)]
-pub(super) struct OutboundRequest {
+pub(crate) struct OutboundRequest {
     pub method: Method,
     /// Without credentials and fragment.
     pub url: Url,
@@ -47,6 +59,11 @@ impl OutboundRequest {
             follows_redirects: false,
             digest: None,
         }
+    }
+
+    /// A request whose parts are all known.
+    pub fn new(method: Method, url: Url, headers: HeaderMap, body: Bytes) -> Self {
+        Self { method, headers, body, ..Self::get(url) }
     }
 
     pub fn parse(method: Method, arguments: Arguments<'_>) -> Result<Self, ServiceError> {
@@ -160,6 +177,36 @@ impl OutboundRequest {
         Ok(challenge.map(|challenge| challenge.answer(username, password, self.method.as_str(), &uri)))
     }
 
+    /// `%%args` of a rule (rules-and-users 6.3): the caller's fields, with what is sent in place of what was written.
+    pub fn rule_arguments(&self, arguments: Arguments<'_>) -> Result<Document, ServiceError> {
+        let mut judged = Document::new();
+        for field in ["cookies", "form", "username", "password", "digestAuth", "authUrl", "followRedirects"] {
+            if let Some(value) = arguments.optional_bson(field)? {
+                judged.insert(field, value);
+            }
+        }
+        judged.insert("url", rule_url(&self.url));
+        let mut headers = Document::new();
+        for name in self.headers.keys().filter(|name| !CREDENTIAL_HEADERS.contains(*name)) {
+            let values = self.headers.get_all(name).iter();
+            let values: Vec<String> = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into()).collect();
+            headers.insert(super::response::canonical(name.as_str()), values);
+        }
+        judged.insert("headers", headers);
+        let is_json = arguments.flag("isJson")?.unwrap_or(false);
+        judged.insert("encodeBodyAsJSON", is_json);
+        let body = match arguments.optional_bson("body")? {
+            Some(Bson::String(text)) if is_json => serde_json::from_str::<serde_json::Value>(&text)
+                .ok()
+                .and_then(|json| Bson::try_from(json).ok())
+                .unwrap_or(Bson::String(text)),
+            Some(body) => body,
+            None => return Ok(judged),
+        };
+        judged.insert("body", body);
+        Ok(judged)
+    }
+
     /// The request a redirect asks for; `None` when the answer is no redirect.
     pub fn redirected(&self, status: StatusCode, headers: &HeaderMap) -> Result<Option<Self>, ServiceError> {
         let Some(location) = headers.get(header::LOCATION) else { return Ok(None) };
@@ -204,6 +251,9 @@ fn target(arguments: Arguments<'_>) -> Result<Url, ServiceError> {
             };
             let host = host.ok_or_else(|| ServiceError::invalid("http: one of 'url' and 'host' is needed"))?;
             let scheme = arguments.optional_text("scheme")?.unwrap_or("http");
+            if !["http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
+                return Err(ServiceError::invalid(format!("http: unsupported scheme '{scheme}'")));
+            }
             let path = arguments.optional_text("path")?.unwrap_or_default();
             let path = path.strip_prefix('/').unwrap_or(path);
             parse_url(arguments, "host", &format!("{scheme}://{host}/{path}"))?
@@ -217,6 +267,20 @@ fn target(arguments: Arguments<'_>) -> Result<Url, ServiceError> {
     }
     url.set_fragment(None);
     Ok(url)
+}
+
+/// A URL as rules see it: its parts, and its text under the empty name, which `%%args.url` by itself stands for.
+fn rule_url(url: &Url) -> Document {
+    let host = url.host_str().unwrap_or_default();
+    let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    let mut query = Document::new();
+    for (name, value) in url.query_pairs() {
+        match query.get_mut(&*name) {
+            Some(Bson::Array(values)) => values.push(value.into_owned().into()),
+            _ => drop(query.insert(name.into_owned(), vec![value.into_owned()])),
+        }
+    }
+    doc! { "": url.as_str(), "scheme": url.scheme(), "host": host, "path": url.path(), "query": query }
 }
 
 fn parse_url(arguments: Arguments<'_>, key: &str, text: &str) -> Result<Url, ServiceError> {
@@ -310,8 +374,6 @@ fn scalar_text(arguments: Arguments<'_>, key: &str, value: RawBsonRef<'_>) -> Re
 
 #[cfg(test)]
 mod tests {
-    use bson::{Document, doc};
-
     use super::*;
 
     fn parse(arguments: Document) -> Result<OutboundRequest, String> {
@@ -336,6 +398,12 @@ mod tests {
             (doc! { "url": "http://0x7f.1/" }, Ok("http://127.0.0.1/")),
             (doc! {}, Err("http: one of 'url' and 'host' is needed")),
             (doc! { "url": "file:///etc/passwd" }, Err("http: unsupported scheme 'file'")),
+            (
+                doc! { "scheme": "http://evil.example/?", "host": "a.b" },
+                Err("http: unsupported scheme 'http://evil.example/?'"),
+            ),
+            (doc! { "host": "a.b", "path": "@evil.example" }, Ok("http://a.b/@evil.example")),
+            (doc! { "url": "http://a.b/c\r\nX: y" }, Ok("http://a.b/cX:%20y")),
             (doc! { "url": "/a" }, Err("get: 'url' must be part of an absolute URL")),
         ] {
             assert_eq!(url(arguments.clone()), expected.map(str::to_owned).map_err(str::to_owned), "{arguments}");
@@ -345,13 +413,13 @@ mod tests {
     #[test]
     fn headers_bodies_and_credentials() {
         let request = parse(doc! {
-            "url": "http://u:p%40@a.b/", "body": "text", "headers": { "X-A": ["1", "2"], "Content-Length": "999" },
+            "url": "http://u:p%40@a.b/", "body": "text", "headers": { "X-A": ["1", "2"], "Content-Length": "999", "Host": "evil" },
             "cookies": { "c": "d", "e": "f" },
         })
         .expect("well-formed");
         let all: Vec<_> = request.headers.get_all("x-a").iter().collect();
         assert_eq!(all, ["1", "2"]);
-        assert_eq!(request.headers.get("content-length"), None);
+        assert_eq!((request.headers.get("content-length"), request.headers.get("host")), (None, None));
         assert_eq!(request.headers["cookie"], "c=d; e=f");
         assert_eq!(request.headers["content-type"], "text/plain; charset=utf-8");
         assert_eq!(request.headers["authorization"], format!("Basic {}", STANDARD.encode("u:p@")));

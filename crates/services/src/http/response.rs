@@ -10,7 +10,7 @@ use http::{StatusCode, response};
 
 /// An answer with its body read.
 #[derive(Debug)]
-pub(super) struct HttpAnswer {
+pub(crate) struct HttpAnswer {
     parts: response::Parts,
     body: Bytes,
     /// -1 when unknown.
@@ -24,6 +24,10 @@ impl HttpAnswer {
 
     pub fn status(&self) -> StatusCode {
         self.parts.status
+    }
+
+    pub fn body(&self) -> &Bytes {
+        &self.body
     }
 
     pub fn headers(&self) -> &HeaderMap {
@@ -88,7 +92,7 @@ fn key(name: String) -> CString {
 }
 
 /// `content-type` as `Content-Type`.
-fn canonical(name: &str) -> String {
+pub(super) fn canonical(name: &str) -> String {
     let mut canonical = String::with_capacity(name.len());
     let mut is_start = true;
     for character in name.chars() {

@@ -1,0 +1,3 @@
+exports = function (payload) {
+  return context.http.get(EJSON.parse(payload.body.text()));
+};
