@@ -6,16 +6,19 @@ use std::str::FromStr;
 use http::HeaderMap;
 use ipnet::IpNet;
 
-/// Addresses of proxies whose forwarding headers are believed.
+/// Addresses and CIDR ranges.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct AddressRanges(Vec<IpNet>);
+
+/// Addresses of proxies whose forwarding headers are believed.
+pub type TrustedProxies = AddressRanges;
 
 /// An address or CIDR range that does not parse.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is neither an IP address nor a CIDR range such as 10.0.0.0/8")]
 pub struct AddressError(String);
 
-impl TrustedProxies {
+impl AddressRanges {
     /// Parses addresses (`10.1.2.3`) and CIDR ranges (`10.0.0.0/8`).
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, AddressError> {
         texts
@@ -32,7 +35,17 @@ impl TrustedProxies {
 
     /// Whether this peer's forwarding headers are believed.
     pub fn trusts(&self, address: IpAddr) -> bool {
+        self.contains(address)
+    }
+
+    /// Whether one of the ranges has the address.
+    pub fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|range| range.contains(&address))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

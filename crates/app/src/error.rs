@@ -42,6 +42,9 @@ pub enum CallError {
     /// `Origin` is not in `allowed_request_origins`.
     #[error("origin not allowed")]
     OriginNotAllowed,
+    /// The caller's address is not in the operator's access list.
+    #[error("IP address not allowed")]
+    AddressNotAllowed,
     /// Too many requests of this app are being answered.
     #[error("too many concurrent requests")]
     TooManyRequests,
@@ -147,6 +150,7 @@ impl CallError {
             | Self::MethodNotAllowed { .. }
             | Self::EndpointNotFound { .. }
             | Self::OriginNotAllowed
+            | Self::AddressNotAllowed
             | Self::BodyTooLarge
             | Self::BodyTimedOut
             | Self::BodyBroken

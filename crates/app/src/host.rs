@@ -18,8 +18,8 @@ use services::{ActionRules, Registry, RunContext, Service, ServiceError, Service
 
 use url::Url;
 
-use crate::HostFactory;
 use crate::running_app::service_entries;
+use crate::{AppState, HostFactory};
 
 /// Where the data of all apps lives, and what functions may reach.
 #[derive(Debug, Clone)]
@@ -142,6 +142,13 @@ impl Outside {
         };
         let endpoints = self.settings.endpoints.aws.clone();
         AwsService::new(self.operators_http.clone(), kind, config, endpoints, action_rules(app, name))
+    }
+
+    /// What is kept about an app, on the connection of every data source that has none of its own.
+    pub fn state_of(&self, client_app_id: &str) -> AppState {
+        let connection = self.connections.get(&self.settings.default_uri);
+        let connection = connection.expect("every configured connection string was opened").clone();
+        AppState::on(connection, client_app_id)
     }
 
     /// Whether every database answers within `timeout`.

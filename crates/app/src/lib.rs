@@ -9,6 +9,7 @@
 
 mod addresses;
 mod answer;
+mod app_state;
 mod error;
 mod expression_problems;
 mod function_log;
@@ -24,8 +25,9 @@ mod settings;
 mod stored_log;
 mod webhook;
 
-pub use addresses::TrustedProxies;
+pub use addresses::{AddressError, AddressRanges, TrustedProxies};
 pub use answer::{Answer, WebhookResponse};
+pub use app_state::AppState;
 pub use error::{CallError, Fault, HandlerKind};
 pub use expression_problems::expression_problems;
 pub use function_log::{Closing, LogEntry, LogRecord, LogSink, NoLog};

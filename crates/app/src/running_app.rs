@@ -12,6 +12,7 @@ use rules::AppValues;
 use serde_json::{Map, Value as Json, json};
 use services::RunContext;
 
+use crate::addresses::Caller;
 use crate::function_log::AppLabels;
 use crate::functions::Functions;
 use crate::identity::AppIdentity;
@@ -134,6 +135,16 @@ impl RunningApp {
     /// Runs functions, with what rules need to know about the call.
     pub(crate) fn functions(&self) -> &Arc<Functions> {
         &self.functions
+    }
+
+    /// Whether the operator lets this caller in at all.
+    pub(crate) fn admit_address(&self, call: &HttpCall) -> Result<(), CallError> {
+        let settings = self.settings();
+        let caller = || Caller::determine(call.peer, &call.headers, &settings.trusted_proxies).address;
+        match settings.access_list.is_empty() || settings.access_list.contains(caller()) {
+            true => Ok(()),
+            false => Err(CallError::AddressNotAllowed),
+        }
     }
 
     /// One of the app's places for concurrent requests, given back when dropped.

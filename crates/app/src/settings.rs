@@ -2,7 +2,7 @@
 
 use isolate::Limits;
 
-use crate::TrustedProxies;
+use crate::{AddressRanges, TrustedProxies};
 
 /// Settings of a running app; the server fills them from its flags, environment and file.
 #[derive(Debug, Clone)]
@@ -13,6 +13,8 @@ pub struct AppSettings {
     pub public_url: Option<String>,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Callers that are let in; everybody when empty (http-surface 3.3).
+    pub access_list: AddressRanges,
     /// Requests of one app answered at once before 429 (http-surface 8).
     pub concurrent_requests_max: usize,
     /// Bytes of all response headers a handler may set.
@@ -42,6 +44,7 @@ impl Default for AppSettings {
             limits: Limits::default(),
             public_url: None,
             trusted_proxies: TrustedProxies::default(),
+            access_list: AddressRanges::default(),
             concurrent_requests_max: 5_000,
             response_header_bytes_max: 64 << 10,
             log_body_bytes_max: 4 << 10,

@@ -10,10 +10,11 @@ use app_model::App;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::ServerError;
+use crate::operator::{DocstoreCommand, LogsCommand, OperatorCommand, SecretsCommand};
 use crate::serve::{self, Serving};
 use crate::settings::{LogFormat, Secrets, Settings, WrittenSettings};
 use crate::shutdown::{StopSignals, exit_now};
-use crate::{apps, check, sockets, store, supervisor, telemetry, worker};
+use crate::{apps, check, operator, sockets, store, supervisor, telemetry, worker};
 
 /// Serves exported MongoDB Realm and Atlas App Services apps unchanged.
 #[derive(Debug, Parser)]
@@ -72,6 +73,15 @@ Examples:
         #[arg(long, value_name = "FILE", env = "SELVEDGE_SECRETS_FILE", alias = "secrets")]
         secrets_file: Option<PathBuf>,
     },
+    /// Keep the texts of Secrets, encrypted, in the database
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
+    /// Look at what webhooks, endpoints, functions and logins have done
+    #[command(subcommand)]
+    Logs(LogsCommand),
+    /// Check, dump and restore the files of the embedded store
+    #[command(subcommand)]
+    Docstore(DocstoreCommand),
     /// A worker of a supervisor; started by it only
     #[command(hide = true)]
     Worker {
@@ -99,6 +109,9 @@ pub fn run() -> ExitCode {
     let result = match command_line.command {
         Command::Serve(written) => serve(*written),
         Command::Check { directory, json, secrets_file } => return run_check(directory, json, secrets_file),
+        Command::Secrets(command) => operator::run(OperatorCommand::Secrets(command)),
+        Command::Logs(command) => operator::run(OperatorCommand::Logs(command)),
+        Command::Docstore(command) => operator::run(OperatorCommand::Docstore(command)),
         Command::Worker { control_fd, listener_fd } => worker::run(control_fd, &listener_fd),
     };
     match result {

@@ -41,6 +41,25 @@ pub enum ServerError {
         /// What the store said.
         source: docstore::Error,
     },
+    /// The embedded store cannot listen where it was told to.
+    #[error("--docstore-listen {address}: {}", listen_reason(.source))]
+    StoreListen {
+        /// As written.
+        address: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The embedded store's directory cannot be used.
+    #[error("--data-dir {}: {}", directory.display(), directory_reason(.source))]
+    DataDirectory {
+        /// The data directory.
+        directory: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A command cannot be carried out.
+    #[error("{0}")]
+    Command(String),
     /// A connection string cannot be used, or a data source has a config that makes no sense.
     #[error("{what}: {reason}")]
     Database {
@@ -68,6 +87,16 @@ pub enum ServerError {
 impl ServerError {
     pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { what, source }
+    }
+}
+
+fn directory_reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "not permitted; the server's user must own it and be able to write".into(),
+        io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only".into(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk is full".into(),
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "is no directory".into(),
+        _ => error.to_string(),
     }
 }
 

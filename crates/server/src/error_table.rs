@@ -54,6 +54,7 @@ pub(crate) fn answer_for(error: &CallError) -> ErrorAnswer {
             row(StatusCode::NOT_FOUND, format!("function not found: '{name}'"), "FunctionNotFound")
         }
         CallError::OriginNotAllowed => row(StatusCode::FORBIDDEN, "origin not allowed", "DomainNotAllowed"),
+        CallError::AddressNotAllowed => row(StatusCode::FORBIDDEN, "IP address not allowed", "AuthError"),
         CallError::TooManyRequests => {
             ErrorAnswer { code: None, ..row(StatusCode::TOO_MANY_REQUESTS, "too many requests", "") }
         }
@@ -196,6 +197,7 @@ mod tests {
             CallError::ValidationFailed { kind: endpoint, reason: "x" },
             (401, "request validation failed", Some("AuthError")),
         );
+        check(CallError::AddressNotAllowed, (403, "IP address not allowed", Some("AuthError")));
         check(CallError::TooManyRequests, (429, "too many requests", None));
         check(CallError::BodyTooLarge, (413, "request body too large", Some("BadRequest")));
         check(CallError::OriginNotAllowed, (403, "origin not allowed", Some("DomainNotAllowed")));

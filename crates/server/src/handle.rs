@@ -1,12 +1,11 @@
 //! From a request to a response. Always yields one.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
-use app::{CallError, HttpCall, RequestId, RunningApp, Target, TrustedProxies};
+use app::{CallError, HttpCall, RequestId, Target, TrustedProxies};
 use bytes::Bytes;
 use http::uri::Authority;
 use http::{HeaderMap, Request, Response, StatusCode, header};
@@ -18,11 +17,12 @@ use crate::body::{BodyLimits, PendingBody};
 use crate::health::Health;
 use crate::reply;
 use crate::route::{self, Route};
+use crate::served_apps::ServedApps;
 
 /// What every connection shares.
 pub(crate) struct Front {
     /// By client app id.
-    pub apps: HashMap<String, Arc<RunningApp>>,
+    pub apps: Arc<ServedApps>,
     pub body_limits: BodyLimits,
     pub trusted_proxies: TrustedProxies,
     pub health: Health,
@@ -108,7 +108,6 @@ async fn respond_to(front: Arc<Front>, peer: SocketAddr, request: Request<Pendin
     };
     let call = http_call(&front, peer, received, host, target, request);
     let id = call.id.clone();
-    let app = app.clone();
     let running = Calls::begin(&front);
     // A task of its own: a handler finishes even when its client has given up (http-surface 3.8), and a panic ends one
     // call only.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use app::{LogSink, NoLog, Outside, OutsideSettings, RunningApp};
+use app::{LogSink, LogSinks, Outside, OutsideSettings, StoredLog};
 use app_model::App;
 use isolate::{IsolatePool, PoolOptions};
 use tokio::net::TcpListener;
@@ -19,7 +19,8 @@ use crate::function_log::FunctionLog;
 use crate::handle::{Calls, Front};
 use crate::health::Health;
 use crate::listen::{self, ListenLimits};
-use crate::settings::{FunctionLogTarget, Settings};
+use crate::served_apps::Deployment;
+use crate::settings::{FunctionLogTarget, Settings, read_secret_key};
 
 /// What a process serves, and with what.
 pub struct Serving {
@@ -52,21 +53,20 @@ pub async fn run(
             FunctionLog::start(settings.log_format).map_err(ServerError::system("starting the log's thread"))?,
         )),
     };
-    let sink: Arc<dyn LogSink> = match &function_log {
-        Some(log) => log.clone(),
-        None => Arc::new(NoLog),
-    };
+    let stored_log = (!settings.log_retention.0.is_zero()).then(|| {
+        let stores = serving.apps.iter().map(|app| (app.app_id.clone(), outside.state_of(&app.app_id).logs));
+        Arc::new(StoredLog::start(stores.collect(), settings.log_retention.0))
+    });
     let app_settings = Arc::new(settings.for_apps()?);
-    let runner = Arc::new(pool.clone());
-    let mut apps = std::collections::HashMap::new();
-    for app in serving.apps {
-        let hosts = outside.services_of(&app).map_err(|error| ServerError::Database {
-            what: app.directory.display().to_string(),
-            reason: error.to_string(),
-        })?;
-        let running = RunningApp::new(app, app_settings.clone(), runner.clone(), Arc::new(hosts), sink.clone());
-        apps.insert(running.client_app_id().to_owned(), Arc::new(running));
-    }
+    let deployment = Deployment {
+        settings: settings.clone(),
+        app_settings: app_settings.clone(),
+        outside: outside.clone(),
+        runner: Arc::new(pool.clone()),
+        log: log_sinks(function_log.clone(), stored_log.clone()),
+        secret_key: read_secret_key(settings.secrets_key_file.as_deref())?,
+    };
+    let apps = deployment.start(serving.apps).await?;
     let listeners = serving
         .listeners
         .into_iter()
@@ -105,11 +105,20 @@ pub async fn run(
     if tokio::time::timeout(settings.shutdown_deadline.0, drain).await.is_err() {
         tracing::warn!(calls = front.calls.running(), "stopping although calls are still running");
     }
+    if let Some(log) = stored_log {
+        log.flush(Duration::from_secs(2)).await;
+    }
     if let Some(log) = function_log {
         let flushed = tokio::task::spawn_blocking(move || log.flush(Duration::from_secs(2)));
         let _ = flushed.await;
     }
     Ok(())
+}
+
+fn log_sinks(function_log: Option<Arc<FunctionLog>>, stored_log: Option<Arc<StoredLog>>) -> Arc<dyn LogSink> {
+    let function_log = function_log.map(|log| log as Arc<dyn LogSink>);
+    let stored_log = stored_log.map(|log| log as Arc<dyn LogSink>);
+    Arc::new(LogSinks(function_log.into_iter().chain(stored_log).collect()))
 }
 
 async fn open_outside(settings: &Settings, default_uri: String) -> Result<Arc<Outside>, ServerError> {

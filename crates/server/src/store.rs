@@ -15,7 +15,7 @@ pub(crate) struct Data {
 }
 
 /// Connection string of the embedded store, for tools beside the server.
-const URI_FILE: &str = "docstore.uri";
+pub(crate) const URI_FILE: &str = "docstore.uri";
 
 /// Opens the embedded store unless a MongoDB is configured.
 ///
@@ -26,14 +26,30 @@ pub(crate) fn open(settings: &Settings) -> Result<Data, ServerError> {
         return Ok(Data { uri: uri.clone(), store: None });
     }
     let directory = &settings.data_dir;
-    let store = docstore::open(directory, Options::default())
-        .map_err(|source| ServerError::Store { directory: directory.clone(), source })?;
+    let options = Options { listen: settings.docstore_listen, ..Options::default() };
+    let store = docstore::open(directory, options).map_err(|error| failure(directory, settings, error))?;
+    if let Some(address) = store.tcp_address() {
+        tracing::info!(%address, "the embedded store listens for tools of this machine");
+    }
     let uri = store.uri();
     write_uri(directory, &uri);
     Ok(Data { uri, store: Some(store) })
 }
 
-fn write_uri(directory: &Path, uri: &str) {
+fn failure(directory: &Path, settings: &Settings, error: docstore::Error) -> ServerError {
+    match error {
+        docstore::Error::Listen { source, .. } if settings.docstore_listen.is_some() => ServerError::StoreListen {
+            address: settings.docstore_listen.map(|address| address.to_string()).unwrap_or_default(),
+            source,
+        },
+        docstore::Error::Directory { source, .. } => {
+            ServerError::DataDirectory { directory: directory.to_owned(), source }
+        }
+        source => ServerError::Store { directory: directory.to_owned(), source },
+    }
+}
+
+pub(crate) fn write_uri(directory: &Path, uri: &str) {
     let file = directory.join(URI_FILE);
     if let Err(error) = std::fs::write(&file, format!("{uri}\n")) {
         tracing::warn!(file = %file.display(), %error, "the store's connection string could not be written down");

@@ -7,5 +7,6 @@ mod written;
 
 pub use resolved::{Settings, SettingsError};
 pub use secrets::Secrets;
+pub(crate) use secrets::read_secret_key;
 pub use units::{Bytes, Time};
 pub use written::{FunctionLogTarget, LogFormat, WrittenSettings};

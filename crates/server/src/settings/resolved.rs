@@ -1,14 +1,15 @@
 //! Settings with every default in place and every text checked. A supervisor sends them to its workers as JSON.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use app::{
-    AddressPolicy, AllowedTarget, AppSettings, AwsEndpoints, Compatibility, ConnectionSettings, HttpSettings, Limits,
-    ServiceEndpoints, ServiceLimits, TrustedProxies,
+    AddressPolicy, AddressRanges, AllowedTarget, AppSettings, AwsEndpoints, Compatibility, ConnectionSettings,
+    HttpSettings, Limits, ServiceEndpoints, ServiceLimits, TrustedProxies,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -28,6 +29,10 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Addresses and CIDR ranges.
     pub trusted_proxies: Vec<String>,
+    /// Addresses and CIDR ranges of callers that are let in; everybody when empty.
+    pub access_list: Vec<String>,
+    /// Where the embedded store listens besides its socket.
+    pub docstore_listen: Option<SocketAddr>,
     /// Absolute directory of the embedded store.
     pub data_dir: PathBuf,
     /// Connection string of a MongoDB; `None` for the embedded store.
@@ -58,6 +63,8 @@ pub struct Settings {
     pub twilio_url: Option<String>,
     /// Texts of Secrets.
     pub secrets_file: Option<PathBuf>,
+    /// File with the key of stored Secrets.
+    pub secrets_key_file: Option<PathBuf>,
     /// Client app id of the only app.
     pub app_id: Option<String>,
     /// Wall clock of a run.
@@ -110,6 +117,8 @@ pub struct Settings {
     pub log: String,
     /// Where the functions' log goes.
     pub function_log: FunctionLogTarget,
+    /// Lifetime of stored log entries; zero for none.
+    pub log_retention: Time,
     /// Bytes of a body in a log entry.
     pub log_body_max: Bytes,
     /// Q2 of http-surface 11.
@@ -150,6 +159,14 @@ pub enum SettingsError {
         /// As written; never a secret.
         value: String,
         /// What is wrong and what to write.
+        message: String,
+    },
+    /// The key of stored Secrets cannot be used.
+    #[error("{source_name}: {message}")]
+    SecretKey {
+        /// Flag with its file, or variable.
+        source_name: String,
+        /// What is wrong, without anything of the key.
         message: String,
     },
     /// The secrets file is not what it should be.
@@ -198,6 +215,8 @@ impl Settings {
             listen: or_default(written.listen, vec!["127.0.0.1:8080".into()]),
             public_url,
             trusted_proxies: written.trusted_proxy,
+            access_list: written.access_list,
+            docstore_listen: written.docstore_listen.map(|text| loopback(&text)).transpose()?,
             data_dir: absolute(&written.data_dir.unwrap_or_else(|| "data".into())),
             mongodb,
             mongodb_by_data_source,
@@ -221,6 +240,7 @@ impl Settings {
             aws_urls: written.aws_url,
             twilio_url: written.twilio_url,
             secrets_file: written.secrets_file.map(|path| absolute(&path)),
+            secrets_key_file: written.secrets_key_file.map(|path| absolute(&path)),
             app_id: written.app_id,
             wall_time_max: written.wall_time_max.unwrap_or(Time(limits.wall_max)),
             cpu_time_max: written.cpu_time_max.unwrap_or(Time(limits.cpu_max)),
@@ -250,12 +270,14 @@ impl Settings {
             log_format: written.log_format.unwrap_or(LogFormat::Text),
             log: written.log.unwrap_or_else(|| "info,fjall=warn,lsm_tree=warn,selvedge::call=warn".into()),
             function_log: written.function_log.unwrap_or(FunctionLogTarget::Stdout),
+            log_retention: written.log_retention.unwrap_or(seconds(10 * 24 * 3600)),
             log_body_max: written.log_body_max.unwrap_or(Bytes(app.log_body_bytes_max)),
             raw_string_results: written.raw_string_results.unwrap_or(false),
             plain_json_content_type: written.plain_json_content_type.unwrap_or(false),
             twilio_signature,
         };
         settings.proxies()?;
+        settings.access_list()?;
         settings.http()?;
         settings.endpoints()?;
         Ok(settings)
@@ -283,6 +305,7 @@ impl Settings {
             },
             public_url: self.public_url.clone(),
             trusted_proxies: self.proxies()?,
+            access_list: self.access_list()?,
             concurrent_requests_max: self.concurrent_requests_max,
             response_header_bytes_max: self.response_headers_max.0,
             log_body_bytes_max: self.log_body_max.0,
@@ -363,6 +386,11 @@ impl Settings {
         }
     }
 
+    fn access_list(&self) -> Result<AddressRanges, SettingsError> {
+        AddressRanges::parse(self.access_list.iter().map(String::as_str))
+            .map_err(|error| invalid("access-list", &self.access_list.join(","), &error.to_string()))
+    }
+
     fn proxies(&self) -> Result<TrustedProxies, SettingsError> {
         TrustedProxies::parse(self.trusted_proxies.iter().map(String::as_str))
             .map_err(|error| invalid("trusted-proxy", &self.trusted_proxies.join(","), &error.to_string()))
@@ -385,6 +413,7 @@ fn read_file(file: &Path) -> Result<WrittenSettings, SettingsError> {
     written.apps.iter_mut().for_each(|path| *path = base.join(&path));
     written.data_dir = written.data_dir.map(|path| base.join(path));
     written.secrets_file = written.secrets_file.map(|path| base.join(path));
+    written.secrets_key_file = written.secrets_key_file.map(|path| base.join(path));
     Ok(written)
 }
 
@@ -417,6 +446,13 @@ fn public_url(text: &str) -> Result<String, SettingsError> {
         true => Ok(text.trim_end_matches('/').to_owned()),
         false => Err(invalid("public-url", text, "must look like https://apps.example.com")),
     }
+}
+
+/// Nothing guards the store, so nobody else's machine may reach it.
+fn loopback(text: &str) -> Result<SocketAddr, SettingsError> {
+    let address = text.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback());
+    address
+        .ok_or_else(|| invalid("docstore-listen", text, "must be a loopback address with a port, as 127.0.0.1:27018"))
 }
 
 fn base_url(setting: &'static str, text: &str) -> Result<Url, SettingsError> {
@@ -501,6 +537,12 @@ mod tests {
         check("heap-max = 5 5", one_app(), "line 1");
         check("", WrittenSettings { workers: Some(0), ..one_app() }, "--workers 0");
         check("", WrittenSettings { trusted_proxy: vec!["x".into()], ..one_app() }, "--trusted-proxy x");
+        check("", WrittenSettings { access_list: vec!["x".into()], ..one_app() }, "--access-list x");
+        check(
+            "",
+            WrittenSettings { docstore_listen: Some("0.0.0.0:1".into()), ..one_app() },
+            "--docstore-listen 0.0.0.0:1",
+        );
         check("", WrittenSettings { http_allow: vec!["10.0.0.0/99".into()], ..one_app() }, "--http-allow 10.0.0.0/99");
         check("", WrittenSettings { aws_url: vec!["s3=minio".into()], ..one_app() }, "--aws-url minio");
         check("", WrittenSettings { public_url: Some("apps".into()), ..one_app() }, "--public-url apps");

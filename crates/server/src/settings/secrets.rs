@@ -1,8 +1,9 @@
 //! The secrets file: texts of the Secrets that exports name but never hold (http-surface 9.6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use app::SecretKey;
 use app_model::{App, LoadError, LoadOptions, SecretText};
 use serde::Deserialize;
 
@@ -13,6 +14,33 @@ use super::resolved::SettingsError;
 pub struct Secrets {
     shared: BTreeMap<String, SecretText>,
     by_app: BTreeMap<String, BTreeMap<String, SecretText>>,
+    /// Set by `selvedge secrets set`; they win over the file's.
+    stored: HashMap<String, BTreeMap<String, SecretText>>,
+}
+
+/// Variable that may hold the key of stored Secrets itself.
+const KEY_VARIABLE: &str = "SELVEDGE_SECRETS_KEY";
+
+/// The key of stored Secrets, from a file, else from the environment.
+///
+/// # Errors
+/// A file that cannot be read, or what is no key.
+pub(crate) fn read_secret_key(file: Option<&Path>) -> Result<Option<SecretKey>, SettingsError> {
+    let refused =
+        |source_name: &str, message: String| SettingsError::SecretKey { source_name: source_name.to_owned(), message };
+    let (source_name, text) = match (file, std::env::var(KEY_VARIABLE)) {
+        (Some(file), _) => {
+            let source_name = format!("--secrets-key-file {}", file.display());
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| refused(&source_name, format!("cannot be read: {error}")))?;
+            (source_name, text)
+        }
+        (None, Ok(text)) if !text.is_empty() => (KEY_VARIABLE.to_owned(), text),
+        (None, _) => return Ok(None),
+    };
+    let key = SecretKey::from_base64(&text)
+        .map_err(|error| refused(&source_name, format!("{error}; make one with `selvedge secrets new-key FILE`")))?;
+    Ok(Some(key))
 }
 
 #[derive(Deserialize)]
@@ -62,14 +90,21 @@ impl Secrets {
         let mut options =
             LoadOptions { secrets: self.shared.clone(), app_id: app_id.map(str::to_owned), ..LoadOptions::default() };
         let app = App::load(directory, &options)?;
-        match self.by_app.get(&app.app_id) {
-            None => Ok(app),
-            // The id is known only now, and secrets decide how much of an app can be used.
-            Some(own) => {
-                options.secrets.extend(own.clone());
-                App::load(directory, &options)
-            }
+        let own: Vec<_> = [self.by_app.get(&app.app_id), self.stored.get(&app.app_id)].into_iter().flatten().collect();
+        if own.is_empty() {
+            return Ok(app);
         }
+        // The id is known only now, and secrets decide how much of an app can be used.
+        for (name, text) in own.into_iter().flatten() {
+            options.secrets.insert(name.clone(), text.clone());
+        }
+        App::load(directory, &options)
+    }
+
+    /// The same with the texts that are kept for an app in its database.
+    pub(crate) fn with_stored(mut self, app_id: &str, texts: BTreeMap<String, SecretText>) -> Self {
+        self.stored.insert(app_id.to_owned(), texts);
+        self
     }
 }
 

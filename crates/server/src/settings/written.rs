@@ -38,9 +38,26 @@ pub struct WrittenSettings {
     )]
     pub trusted_proxy: Vec<String>,
 
+    /// Caller that is let in: address or CIDR range; may be given several times. Others get 403 [default: everybody]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "SELVEDGE_ACCESS_LIST",
+        value_delimiter = ',',
+        help_heading = "Listening"
+    )]
+    pub access_list: Vec<String>,
+
     /// Directory of the embedded store, used when --mongodb is not given [default: data]
     #[arg(long, value_name = "DIR", env = "SELVEDGE_DATA_DIR", help_heading = "Data")]
     pub data_dir: Option<PathBuf>,
+
+    /// Loopback address and port where the embedded store listens besides, for mongosh and other tools of this machine
+    /// [default: none]
+    ///
+    /// Whoever can connect to it reads and writes everything: there are no passwords.
+    #[arg(long, value_name = "ADDRESS", env = "SELVEDGE_DOCSTORE_LISTEN", help_heading = "Data")]
+    pub docstore_listen: Option<String>,
 
     /// Connection string of your MongoDB; NAME=URI sets it for the data source NAME only; may be given several times
     #[arg(long, value_name = "[NAME=]URI", env = "SELVEDGE_MONGODB", value_delimiter = ' ', help_heading = "Data")]
@@ -121,6 +138,10 @@ pub struct WrittenSettings {
     /// JSON file with the texts of the apps' Secrets: {"name": "text"}, or {"app id": {"name": "text"}} for one app
     #[arg(long, value_name = "FILE", env = "SELVEDGE_SECRETS_FILE", alias = "secrets", help_heading = "Apps")]
     pub secrets_file: Option<PathBuf>,
+
+    /// File with the key of the Secrets set by `selvedge secrets set`; SELVEDGE_SECRETS_KEY may hold the key itself instead
+    #[arg(long, value_name = "FILE", env = "SELVEDGE_SECRETS_KEY_FILE", help_heading = "Apps")]
+    pub secrets_key_file: Option<PathBuf>,
 
     /// Client app id to use instead of the one in the directory; only with a single APP_DIR
     #[arg(long, value_name = "ID", env = "SELVEDGE_APP_ID", help_heading = "Apps")]
@@ -241,6 +262,10 @@ pub struct WrittenSettings {
     #[arg(long, value_name = "WHERE", env = "SELVEDGE_FUNCTION_LOG", help_heading = "Logs")]
     pub function_log: Option<FunctionLogTarget>,
 
+    /// How long entries of the functions' log are kept in the database, for `selvedge logs`; 0s for not at all [default: 10d]
+    #[arg(long, value_name = "TIME", env = "SELVEDGE_LOG_RETENTION", help_heading = "Logs")]
+    pub log_retention: Option<Time>,
+
     /// Bytes of a request body that a log entry shows [default: 4KiB]
     #[arg(long, value_name = "BYTES", env = "SELVEDGE_LOG_BODY_MAX", help_heading = "Logs")]
     pub log_body_max: Option<Bytes>,
@@ -317,14 +342,14 @@ impl WrittenSettings {
     pub fn or(self, other: Self) -> Self {
         // Without `..`, so that a new field cannot be forgotten here.
         prefer!(self, other:
-            lists apps listen trusted_proxy mongodb http_allow aws_url cors_request_header;
-            options public_url data_dir database_timeout readiness_timeout documents_per_query_max
+            lists apps listen trusted_proxy access_list mongodb http_allow aws_url cors_request_header;
+            options public_url data_dir docstore_listen database_timeout readiness_timeout documents_per_query_max
                 http_private_addresses http_response_max http_connect_timeout http_requests_max
-                http_requests_per_run_max twilio_url secrets_file app_id
+                http_requests_per_run_max twilio_url secrets_file secrets_key_file app_id
                 wall_time_max cpu_time_max heap_max array_buffer_max response_max response_headers_max
                 pending_operations_max timers_max console_lines_max console_line_max request_body_max
                 request_headers_max concurrent_requests_max connections_max headers_timeout body_timeout idle_timeout
-                workers js_threads single_process shutdown_deadline log_format log function_log log_body_max
+                workers js_threads single_process shutdown_deadline log_format log function_log log_retention log_body_max
                 raw_string_results plain_json_content_type twilio_signature
         )
     }

@@ -87,7 +87,7 @@ pub struct Server {
     pub address: String,
     pub stdout: Arc<Mutex<Vec<String>>>,
     pub stderr: Arc<Mutex<Vec<String>>>,
-    _directory: tempfile::TempDir,
+    _directory: Option<tempfile::TempDir>,
 }
 
 impl Server {
@@ -98,8 +98,16 @@ impl Server {
         Self::start_in(directory, flags)
     }
 
+    /// Serves `directory/app`; the directory goes with the server.
     pub fn start_in(directory: tempfile::TempDir, flags: &[&str]) -> Self {
-        let mut child = serve_command(directory.path(), flags).spawn().unwrap();
+        let mut server = Self::start_at(directory.path(), flags);
+        server._directory = Some(directory);
+        server
+    }
+
+    /// Serves `directory/app`; the directory stays.
+    pub fn start_at(directory: &Path, flags: &[&str]) -> Self {
+        let mut child = serve_command(directory, flags).spawn().unwrap();
         let stdout = collect(child.stdout.take().unwrap());
         let stderr = collect(child.stderr.take().unwrap());
         let started = Instant::now();
@@ -116,7 +124,7 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(10));
         };
-        Self { child, address, stdout, stderr, _directory: directory }
+        Self { child, address, stdout, stderr, _directory: None }
     }
 
     /// Path of a webhook of the test app.

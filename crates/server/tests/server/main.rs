@@ -8,3 +8,5 @@ mod fixture;
 mod http;
 mod life;
 mod logs;
+mod operator;
+mod start;
