@@ -36,7 +36,7 @@ pub use http_call::{BodyError, BodyFuture, HttpCall, RequestId, Target};
 pub use isolate::Limits;
 pub use running_app::{HostFactory, Runner, RunningApp};
 pub use services::aws::AwsEndpoints;
-pub use services::http::{AddressPolicy, AllowedTarget, HttpSettings};
+pub use services::http::{AddressPolicy, AllowedTarget, CertificateDer, HttpSettings};
 pub use services::mongodb_atlas::ConnectionSettings;
 pub use services::state::{LogQuery, LogStore, SecretInfo, SecretKey, SecretStore, SecretStoreError};
 pub use services::{RunContext, ServiceLimits};

@@ -11,6 +11,8 @@ use bson::raw::RawDocumentBuf;
 use bson::{Bson, Document, doc};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use services::http::{AddressPolicy, HttpClient, HttpService, HttpSettings, Resolve};
 use services::{ActionRules, Authority, Registry, Run, Service, ServiceError, ServiceLimits, SystemContext};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -345,4 +347,74 @@ async fn failures_reject_and_named_services_need_rules() {
     assert_eq!(error.error_code(), "NoMatchingRuleFound");
     let error = run.call("", "get", raw, &user).await.expect_err("a closed port");
     assert_eq!(error.error_code(), "HTTPError");
+}
+
+/// Serves HTTPS as `localhost`, with a certificate of an authority of these tests.
+async fn start_tls() -> u16 {
+    let read = |name: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name);
+        std::fs::read(path).expect("a file of this test")
+    };
+    let certificate = CertificateDer::from_pem_slice(&read("server.pem")).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(&read("server.key")).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("known versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .expect("a usable certificate");
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // A client that does not believe the certificate goes away.
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let mut bytes = [0; 4096];
+                let _ = stream.read(&mut bytes).await;
+                let _ = stream.write_all(&response("200 OK", &[], b"private")).await;
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn servers_have_to_prove_who_they_are() {
+    let port = start_tls().await;
+    let authority = include_bytes!("tls/ca.pem");
+    let authority = CertificateDer::from_pem_slice(authority).expect("a certificate");
+    let strangers = start_run(anywhere());
+    let friends = start_run(HttpSettings { extra_authorities: vec![authority], ..anywhere() });
+    let named = doc! { "url": format!("https://localhost:{port}/") };
+    let reply = call(&friends, "get", named.clone()).await.expect("a certificate that is believed");
+    assert_eq!(body(&reply), "private");
+    // An unknown authority, and a certificate for another name.
+    let error = call(&strangers, "get", named).await.expect_err("an unknown authority");
+    assert_eq!(error.error_code(), "HTTPError", "{error}");
+    assert!(error.to_string().contains("certificate"), "{error}");
+    for host in ["127.0.0.1", "other.localhost"] {
+        let error = call(&friends, "get", doc! { "url": format!("https://{host}:{port}/") }).await.expect_err(host);
+        assert_eq!(error.error_code(), "HTTPError", "{host}: {error}");
+        assert!(error.to_string().contains("certificate"), "{host}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_abandoned_request_closes_its_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let run = start_run(anywhere());
+    let request = tokio::spawn(async move { call(&run, "get", doc! { "url": url }).await });
+    let (mut stream, _) = listener.accept().await.expect("a connection");
+    let mut bytes = [0; 4096];
+    assert!(stream.read(&mut bytes).await.expect("a request") > 0);
+    // As when the run's time is over.
+    request.abort();
+    let end = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut bytes)).await.expect("soon");
+    assert_eq!(end.unwrap_or(0), 0);
 }

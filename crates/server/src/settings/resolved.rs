@@ -8,9 +8,10 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use app::{
-    AddressPolicy, AddressRanges, AllowedTarget, AppSettings, AwsEndpoints, Compatibility, ConnectionSettings,
-    HttpSettings, Limits, ServiceEndpoints, ServiceLimits, TrustedProxies,
+    AddressPolicy, AddressRanges, AllowedTarget, AppSettings, AwsEndpoints, CertificateDer, Compatibility,
+    ConnectionSettings, HttpSettings, Limits, ServiceEndpoints, ServiceLimits, TrustedProxies,
 };
+use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -49,6 +50,8 @@ pub struct Settings {
     pub http_allow: Vec<String>,
     /// Outgoing requests may reach all special addresses.
     pub http_private_addresses: bool,
+    /// Certificates of further authorities.
+    pub http_ca_file: Option<PathBuf>,
     /// Body of an answer to an outgoing request.
     pub http_response_max: Bytes,
     /// Connecting for an outgoing request.
@@ -227,6 +230,7 @@ impl Settings {
                 .unwrap_or(ServiceLimits::default().documents_per_query_max),
             http_allow: written.http_allow,
             http_private_addresses: written.http_private_addresses.unwrap_or(false),
+            http_ca_file: written.http_ca_file.map(|path| absolute(&path)),
             http_response_max: written.http_response_max.unwrap_or(Bytes(http.response_bytes_max)),
             http_connect_timeout: written.http_connect_timeout.unwrap_or(Time(http.connect_timeout)),
             http_requests_max: at_least_one(
@@ -353,6 +357,7 @@ impl Settings {
             response_bytes_max: self.http_response_max.0,
             requests_max: self.http_requests_max,
             addresses: AddressPolicy { allows_special_addresses: self.http_private_addresses, allowed },
+            extra_authorities: self.http_ca_file.as_deref().map(certificates).transpose()?.unwrap_or_default(),
         })
     }
 
@@ -413,6 +418,7 @@ fn read_file(file: &Path) -> Result<WrittenSettings, SettingsError> {
     written.apps.iter_mut().for_each(|path| *path = base.join(&path));
     written.data_dir = written.data_dir.map(|path| base.join(path));
     written.secrets_file = written.secrets_file.map(|path| base.join(path));
+    written.http_ca_file = written.http_ca_file.map(|path| base.join(path));
     written.secrets_key_file = written.secrets_key_file.map(|path| base.join(path));
     Ok(written)
 }
@@ -446,6 +452,16 @@ fn public_url(text: &str) -> Result<String, SettingsError> {
         true => Ok(text.trim_end_matches('/').to_owned()),
         false => Err(invalid("public-url", text, "must look like https://apps.example.com")),
     }
+}
+
+/// Certificates of a PEM file; at least one.
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, SettingsError> {
+    let refused = |message: &str| invalid("http-ca-file", &file.display().to_string(), message);
+    let text = std::fs::read(file).map_err(|error| refused(&format!("cannot be read: {error}")))?;
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|_| refused("is not a PEM file with certificates"))?;
+    if found.is_empty() { Err(refused("holds no certificate")) } else { Ok(found) }
 }
 
 /// Nothing guards the store, so nobody else's machine may reach it.
@@ -543,6 +559,8 @@ mod tests {
             WrittenSettings { docstore_listen: Some("0.0.0.0:1".into()), ..one_app() },
             "--docstore-listen 0.0.0.0:1",
         );
+        let nothing = Some("/nonexistent.pem".into());
+        check("", WrittenSettings { http_ca_file: nothing, ..one_app() }, "--http-ca-file /nonexistent.pem");
         check("", WrittenSettings { http_allow: vec!["10.0.0.0/99".into()], ..one_app() }, "--http-allow 10.0.0.0/99");
         check("", WrittenSettings { aws_url: vec!["s3=minio".into()], ..one_app() }, "--aws-url minio");
         check("", WrittenSettings { public_url: Some("apps".into()), ..one_app() }, "--public-url apps");

@@ -104,6 +104,10 @@ pub struct WrittenSettings {
     )]
     pub http_private_addresses: Option<bool>,
 
+    /// PEM file with certificates of authorities that are believed besides those of the web, for HTTPS inside your network
+    #[arg(long, value_name = "FILE", env = "SELVEDGE_HTTP_CA_FILE", help_heading = "Outgoing HTTP")]
+    pub http_ca_file: Option<PathBuf>,
+
     /// Body of an answer to an outgoing request, decompressed [default: 32MiB]
     #[arg(long, value_name = "BYTES", env = "SELVEDGE_HTTP_RESPONSE_MAX", help_heading = "Outgoing HTTP")]
     pub http_response_max: Option<Bytes>,
@@ -344,7 +348,7 @@ impl WrittenSettings {
         prefer!(self, other:
             lists apps listen trusted_proxy access_list mongodb http_allow aws_url cors_request_header;
             options public_url data_dir docstore_listen database_timeout readiness_timeout documents_per_query_max
-                http_private_addresses http_response_max http_connect_timeout http_requests_max
+                http_private_addresses http_ca_file http_response_max http_connect_timeout http_requests_max
                 http_requests_per_run_max twilio_url secrets_file secrets_key_file app_id
                 wall_time_max cpu_time_max heap_max array_buffer_max response_max response_headers_max
                 pending_operations_max timers_max console_lines_max console_line_max request_body_max

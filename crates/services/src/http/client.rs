@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 
 use super::AddressPolicy;
@@ -32,6 +33,8 @@ pub struct HttpSettings {
     pub requests_max: usize,
     /// Where requests may go.
     pub addresses: AddressPolicy,
+    /// Certificates of authorities that are believed besides those of the web, in DER.
+    pub extra_authorities: Vec<CertificateDer<'static>>,
 }
 
 impl Default for HttpSettings {
@@ -41,6 +44,7 @@ impl Default for HttpSettings {
             response_bytes_max: 32 * 1024 * 1024,
             requests_max: 1_000,
             addresses: AddressPolicy::default(),
+            extra_authorities: Vec::new(),
         }
     }
 }
@@ -57,7 +61,7 @@ impl HttpClient {
     /// A client with its own pool.
     ///
     /// # Errors
-    /// The TLS provider offers no usable protocol version.
+    /// The TLS provider offers no usable protocol version; an authority's certificate that is none.
     pub fn new(settings: HttpSettings) -> Result<Self, ServiceError> {
         Self::with_resolver(settings, Arc::new(SystemResolver))
     }
@@ -65,7 +69,7 @@ impl HttpClient {
     /// The same with a resolver of the caller's.
     ///
     /// # Errors
-    /// As [`HttpClient::new`].
+    /// As [`HttpClient::new`]; a certificate that is none.
     pub fn with_resolver(settings: HttpSettings, resolver: Arc<dyn Resolve>) -> Result<Self, ServiceError> {
         let connector = PolicedConnector {
             policy: Arc::new(settings.addresses.clone()),
@@ -73,8 +77,7 @@ impl HttpClient {
             timeout: settings.connect_timeout,
         };
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
-            .map_err(|error| ServiceError::Configuration { text: format!("outgoing TLS: {error}"), source: None })?
+            .with_tls_config(tls_config(&settings.extra_authorities)?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
@@ -167,6 +170,19 @@ impl HttpClient {
     fn too_large(&self) -> String {
         format!("the answer is larger than {} bytes", self.settings.response_bytes_max)
     }
+}
+
+/// Servers prove who they are, always.
+fn tls_config(extra_authorities: &[CertificateDer<'static>]) -> Result<rustls::ClientConfig, ServiceError> {
+    let failed =
+        |error: rustls::Error| ServiceError::Configuration { text: format!("outgoing TLS: {error}"), source: None };
+    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for certificate in extra_authorities {
+        roots.add(certificate.clone()).map_err(failed)?;
+    }
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().map_err(failed)?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// What one run may have under way, so that it cannot take every place and all memory of the process.

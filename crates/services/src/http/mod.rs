@@ -27,6 +27,8 @@ pub use client::{HttpClient, HttpSettings};
 pub use connect::{Resolve, SystemResolver};
 pub(crate) use request::OutboundRequest;
 pub(crate) use response::HttpAnswer;
+/// A certificate in DER.
+pub use rustls::pki_types::CertificateDer;
 
 /// Redirects followed at most.
 const REDIRECTS_MAX: usize = 10;
