@@ -118,6 +118,12 @@ impl Change {
     pub fn of(kind: Kind, collection: &Arc<Collection>, parts: Vec<Slice>) -> Self {
         Self { kind, subject: Subject::Collection(Arc::clone(collection)), parts, before: None, after: None }
     }
+
+    /// Bytes it takes in memory, about.
+    pub fn size(&self) -> usize {
+        let parts = self.parts.iter().chain(&self.before).chain(&self.after);
+        size_of::<Self>() + parts.map(|part| part.len() + size_of::<Slice>()).sum::<usize>()
+    }
 }
 
 /// The transaction a batch is, if it is one: the session's UUID and the transaction's number.

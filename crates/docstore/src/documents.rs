@@ -173,7 +173,7 @@ fn duplicate(collection: &Collection, index: &Index, key: &[u8], document: Docum
 ///
 /// Errors: `BadValue` (2) for sizes, `_id` of a forbidden type and `$` names; `DollarPrefixedFieldName` (52) inside
 /// `_id`.
-pub fn prepare_insert(document: &RawDocument, now: Option<bson::Timestamp>) -> CommandResult<Vec<u8>> {
+pub fn prepare_insert(document: &RawDocument, now: Option<bson::Timestamp>) -> CommandResult<Slice> {
     let raw = document.as_bytes();
     if raw.len() > DOCUMENT_BYTES_MAX {
         return Err(CommandError::bad_value(format!(
@@ -201,7 +201,7 @@ pub fn prepare_insert(document: &RawDocument, now: Option<bson::Timestamp>) -> C
         }
     }
     if is_plain && has_id {
-        return Ok(raw.to_vec());
+        return Ok(Slice::from(raw));
     }
     let mut decoded = bytes::to_document(raw)?;
     let id = decoded.remove("_id").unwrap_or_else(|| Bson::ObjectId(ObjectId::new()));
@@ -214,7 +214,7 @@ pub fn prepare_insert(document: &RawDocument, now: Option<bson::Timestamp>) -> C
         };
         whole.insert(name, value);
     }
-    bytes::from_document(&whole)
+    bytes::from_document(&whole).map(Slice::from)
 }
 
 /// Can this be an `_id`?
@@ -293,7 +293,7 @@ fn validate(collection: &Collection, document: &RawDocument, old: Option<&RawDoc
 pub fn insert(
     writer: &mut Writer<'_>,
     collection: &Arc<Collection>,
-    stored: Vec<u8>,
+    stored: Slice,
     bypass_validation: bool,
 ) -> CommandResult<u64> {
     check_size(&stored)?;
@@ -311,7 +311,6 @@ pub fn insert(
         add_entries(writer, collection, index, entries.into_iter(), record, document.into())?;
     }
     let bytes = stored.len() as i64;
-    let stored = Slice::from(stored);
     writer.put(Space::Records, record_key(collection.id, record), Some(stored.clone()))?;
     writer.log(|| Ok(Change::of(Kind::Insert, collection, vec![stored])))?;
     writer.count(collection, 1, bytes);

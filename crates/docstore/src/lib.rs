@@ -59,3 +59,36 @@ fn random_uuid() -> [u8; 16] {
     uuid[8] = uuid[8] & 0x3F | 0x80;
     uuid
 }
+
+/// Doors for the fuzz targets: parsers of what clients send. Not part of the crate's promises.
+#[doc(hidden)]
+pub mod fuzzing {
+    use crate::{bytes, wire};
+
+    /// Reads a message as a connection does. What is taken for a command can be encoded again.
+    pub fn message(mut data: &[u8]) {
+        while let Ok(message) = wire::read(&mut data) {
+            if let Ok(body) = &message.body {
+                bytes::from_document(body).expect("what was decoded can be encoded");
+            }
+            for (_, documents) in &message.sequences {
+                documents.iter().for_each(|document| self::document(document.as_bytes()));
+            }
+        }
+    }
+
+    /// Checks bytes as a document from a client. What passes can be read in full, and comes back as it was.
+    pub fn document(data: &[u8]) {
+        if bytes::check(data).is_err() {
+            return;
+        }
+        let decoded = bytes::to_document(data).expect("what was checked can be decoded");
+        let encoded = bytes::from_document(&decoded).expect("what was decoded can be encoded");
+        bytes::check(&encoded).expect("what was encoded is right");
+        let again = bytes::to_document(&encoded).expect("what was encoded can be decoded");
+        assert!(crate::query::value::identical_documents(&decoded, &again), "{decoded} became {again}");
+        let key =
+            |document: &bson::Document| crate::query::order_key((&bson::Bson::Document(document.clone())).into(), None);
+        assert_eq!(key(&decoded), key(&again));
+    }
+}

@@ -125,7 +125,8 @@ impl Plan {
             return Ok(Self { access: Access::Nothing, is_sorted: true });
         }
         if let Some(id) = exact_id(collection, &predicates, query.collation) {
-            return Ok(Self { access: Access::Id(id), is_sorted: true });
+            // A single document is in any order, but one that cannot be sorted is an error all the same.
+            return Ok(Self { access: Access::Id(id), is_sorted: query.sort.is_none() });
         }
         let mut candidates: Vec<IndexAccess> =
             usable(collection, query).filter_map(|index| bounded(index, &predicates, query)).collect();

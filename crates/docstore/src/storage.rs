@@ -7,8 +7,9 @@
 //! (a damaged journal) is found out at the next open.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::Read;
 use std::ops::Bound;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +29,9 @@ pub use fjall::Slice;
 const FORMAT: &str = "selvedge docstore 1\n";
 /// Present in every data directory.
 pub const FORMAT_FILE: &str = "FORMAT";
+/// Present until the engine's files were made.
+const CREATING_FILE: &str = "creating";
+const LOCK_FILE: &str = "lock";
 const MARK_FILE: &str = "acknowledged";
 const ENGINE_DIRECTORY: &str = "store";
 /// How long the leader of a group waits for writers that are on their way.
@@ -48,8 +52,8 @@ pub enum Space {
     Log,
 }
 
-/// One change of a batch: the new value, or none to remove the key.
-pub type Change = (Space, Vec<u8>, Option<Slice>);
+/// One change of a batch: the new value, or none to remove the key. Short keys cost no allocation.
+pub type Change = (Space, Slice, Option<Slice>);
 
 /// An open engine.
 pub struct Storage {
@@ -63,6 +67,8 @@ pub struct Storage {
     /// Writers that will ask for a sync soon.
     expected: AtomicU64,
     mark: Mutex<File>,
+    /// Held until the engine is closed; the last field, so dropped last.
+    _lock: File,
 }
 
 #[derive(Default)]
@@ -86,7 +92,7 @@ pub struct Scan {
 
 fn engine_error(error: fjall::Error) -> CommandError {
     match &error {
-        fjall::Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => {
+        fjall::Error::Io(io) if is_out_of_space(io) => {
             CommandError::new(code::OUT_OF_DISK_SPACE, format!("no space left on the data directory's device: {io}"))
         }
         fjall::Error::Poisoned => CommandError::internal(
@@ -99,8 +105,10 @@ fn engine_error(error: fjall::Error) -> CommandError {
 impl Storage {
     /// Opens or creates the directory's engine. Returns the number of the last batch as well.
     pub fn open(directory: &Path, cache_bytes: u64, log_bytes: u64) -> Result<(Self, u64), Error> {
-        check_format(directory)?;
+        // Before anything is looked at: another process may be making the directory just now.
+        let lock = lock(directory)?;
         let path = directory.join(ENGINE_DIRECTORY);
+        let creating = check_format(directory)?;
         let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
         let open = || -> fjall::Result<(Database, Keyspace, Keyspace, Keyspace, Keyspace)> {
             let database = Database::builder(&path).cache_size(cache_bytes).worker_threads(2).open()?;
@@ -129,6 +137,10 @@ impl Storage {
             }
             other => damaged(format!("{other:?}")),
         })?;
+        if let Some(creating) = creating {
+            std::fs::remove_file(&creating)
+                .map_err(|source| Error::Directory { path: directory.to_owned(), source })?;
+        }
         let sequence = match meta.get(SEQUENCE_KEY) {
             Ok(Some(bytes)) => <[u8; 8]>::try_from(bytes.as_ref())
                 .map(u64::from_be_bytes)
@@ -154,6 +166,7 @@ impl Storage {
             synced: Condvar::new(),
             expected: AtomicU64::new(0),
             mark: Mutex::new(mark),
+            _lock: lock,
         };
         Ok((storage, sequence))
     }
@@ -247,9 +260,9 @@ impl Storage {
         let mut record = [0_u8; 16];
         record[..8].copy_from_slice(&sequence.to_be_bytes());
         record[8..].copy_from_slice(&(!sequence).to_be_bytes());
-        let mut file = self.mark.lock();
+        let file = self.mark.lock();
         // A mark that cannot be written only makes the check at the next open weaker.
-        if let Err(error) = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&record)) {
+        if let Err(error) = file.write_all_at(&record, 0) {
             tracing::warn!(%error, "cannot note the last acknowledged write");
         }
     }
@@ -291,6 +304,11 @@ impl Iterator for Scan {
     }
 }
 
+fn is_out_of_space(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge)
+}
+
 fn is_system_trouble(error: &std::io::Error) -> bool {
     use std::io::ErrorKind as Kind;
     matches!(
@@ -300,14 +318,39 @@ fn is_system_trouble(error: &std::io::Error) -> bool {
             | Kind::StorageFull
             | Kind::NotADirectory
             | Kind::QuotaExceeded
+            | Kind::FileTooLarge
     )
 }
 
-fn check_format(directory: &Path) -> Result<(), Error> {
+/// Takes the directory for this process. The system lets go of it when the process ends, however it ends.
+fn lock(directory: &Path) -> Result<File, Error> {
+    let trouble = |source| Error::Directory { path: directory.to_owned(), source };
+    let path = directory.join(LOCK_FILE);
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(trouble)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::InUse { path: directory.to_owned() }),
+        Err(std::fs::TryLockError::Error(source)) => Err(trouble(source)),
+    }
+}
+
+/// Makes sure that the directory is ours, and writes what says so into a new one. Returns the file that stands for an
+/// unfinished creation, to be removed when the engine's files are there.
+fn check_format(directory: &Path) -> Result<Option<PathBuf>, Error> {
     let path = directory.join(FORMAT_FILE);
     let trouble = |source| Error::Directory { path: directory.to_owned(), source };
     match std::fs::read(&path) {
-        Ok(found) if found == FORMAT.as_bytes() => Ok(()),
+        Ok(found) if found == FORMAT.as_bytes() => {
+            let creating = directory.join(CREATING_FILE);
+            if !creating.exists() {
+                return Ok(None);
+            }
+            // The first start ended half way; nothing can have been written yet.
+            match std::fs::remove_dir_all(directory.join(ENGINE_DIRECTORY)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(trouble(error)),
+                _ => Ok(Some(creating)),
+            }
+        }
         Ok(found) => Err(Error::Format {
             path: directory.to_owned(),
             found: String::from_utf8_lossy(&found).trim().chars().take(80).collect(),
@@ -317,7 +360,10 @@ fn check_format(directory: &Path) -> Result<(), Error> {
             if directory.join(ENGINE_DIRECTORY).exists() {
                 return Err(Error::Damaged { path, reason: "the file is missing".to_owned() });
             }
-            std::fs::write(&path, FORMAT).map_err(trouble)
+            let creating = directory.join(CREATING_FILE);
+            std::fs::write(&creating, "").map_err(trouble)?;
+            std::fs::write(&path, FORMAT).map_err(trouble)?;
+            Ok(Some(creating))
         }
         Err(error) => Err(trouble(error)),
     }

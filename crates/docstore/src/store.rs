@@ -7,10 +7,10 @@
 //! Invariants: a key locked by an open transaction is changed by nobody else; a multi-document transaction never
 //! overwrites a key that was committed after its snapshot; a batch is either wholly visible or not at all.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bson::Document;
@@ -19,9 +19,9 @@ use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 use crate::catalog::{Catalog, Collection, Index, Namespace};
 use crate::changes::{self, Change, Entry, Origin};
 use crate::error::{CommandError, CommandResult, Error, code};
-use crate::storage::{Expected, Scan as EngineScan, Slice, Snapshot, Space, Storage};
+use crate::storage::{self, Expected, Scan as EngineScan, Slice, Snapshot, Space, Storage};
 
-type Key = (Space, Vec<u8>);
+type Key = (Space, Slice);
 type Overlay = BTreeMap<Key, Option<Slice>>;
 
 /// First bytes of the keys of the meta space.
@@ -35,6 +35,8 @@ mod prefix {
 
 /// Bytes the log of changes may take where nobody says otherwise.
 pub const LOG_BYTES: u64 = 128 * 1024 * 1024;
+/// Bytes of changes kept in memory before the first change stream.
+const BACKLOG_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long a write waits for an open transaction that holds what it wants to change.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(70);
 
@@ -48,8 +50,8 @@ pub struct Store {
     garbage: Mutex<Garbage>,
     garbage_added: Condvar,
     last_time: AtomicU64,
-    /// Are changes logged?
-    logs: bool,
+    /// What becomes of changes.
+    log_state: AtomicU8,
     progress: Mutex<Progress>,
     progressed: Condvar,
 }
@@ -88,9 +90,49 @@ pub struct LogEnd {
     pub time: u64,
 }
 
+/// What becomes of changes: none are kept; the latest are kept in memory, as long as no change stream was ever opened
+/// here, which spares everybody else half of what is written; they go to the log.
+mod log_state {
+    pub const OFF: u8 = 0;
+    pub const WAITING: u8 = 1;
+    pub const ON: u8 = 2;
+}
+
+/// Changes from before the first change stream.
+#[derive(Default)]
+struct Backlog {
+    /// Everything behind this key is here.
+    from: u64,
+    batches: VecDeque<Batch>,
+    bytes: usize,
+}
+
+/// The changes of one batch.
+struct Batch {
+    key: u64,
+    changes: Vec<Change>,
+    wall: bson::DateTime,
+    origin: Origin,
+    bytes: usize,
+}
+
+impl Backlog {
+    fn push(&mut self, batch: Batch) {
+        self.bytes += batch.bytes;
+        self.batches.push_back(batch);
+        while self.bytes > BACKLOG_BYTES_MAX
+            && let Some(oldest) = self.batches.pop_front()
+        {
+            self.bytes -= oldest.bytes;
+            self.from = oldest.key;
+        }
+    }
+}
+
 /// What is behind the writer lock.
 struct State {
     sequence: u64,
+    backlog: Backlog,
     next_collection: u32,
     next_index: u32,
     next_owner: u64,
@@ -199,6 +241,7 @@ impl Store {
             published: RwLock::new(Published { catalog: Arc::new(catalog), sequence, log: log.unwrap_or_default() }),
             state: Mutex::new(State {
                 sequence,
+                backlog: Backlog::default(),
                 next_collection,
                 next_index,
                 next_owner: 1,
@@ -211,34 +254,54 @@ impl Store {
             garbage_added: Condvar::new(),
             // Times only grow, whatever the system's clock does between two starts.
             last_time: AtomicU64::new(log.unwrap_or_default().time),
-            logs: log_bytes > 0,
+            log_state: AtomicU8::new(match log {
+                _ if log_bytes == 0 => log_state::OFF,
+                None => log_state::WAITING,
+                Some(_) => log_state::ON,
+            }),
             progress: Mutex::new(Progress { sequence, wakes: 0 }),
             progressed: Condvar::new(),
         });
-        if log.is_none() && store.logs {
-            store.begin_log().map_err(|error| Error::Storage(error.message))?;
+        if log.is_none() {
+            // What came before is nowhere.
+            let from = store.reserve_times(1);
+            store.state.lock().backlog.from = from;
+            store.published.write().log = LogEnd { key: from, time: from };
         }
         Ok(store)
     }
 
-    /// Writes an entry without changes: from its time on nothing is missing.
-    fn begin_log(&self) -> CommandResult<()> {
+    /// Has changes logged from now on, if they are not yet, and those that are still in memory. For the first change
+    /// stream of a directory.
+    pub fn begin_log(&self) -> CommandResult<()> {
+        if self.log_state.load(Ordering::Acquire) != log_state::WAITING {
+            return Ok(());
+        }
         let mut state = self.state.lock();
+        if self.log_state.load(Ordering::Acquire) != log_state::WAITING {
+            return Ok(());
+        }
+        let backlog = std::mem::take(&mut state.backlog);
+        let entry = |key: u64, entry: Vec<u8>| (Space::Log, Slice::from(key.to_be_bytes()), Some(Slice::from(entry)));
+        // An entry without changes: behind its time nothing is missing.
+        let mut entries = vec![entry(backlog.from, changes::encode(&[], 0, bson::DateTime::now(), &None))];
+        let mut previous = backlog.from;
+        for batch in &backlog.batches {
+            entries.push(entry(batch.key, changes::encode(&batch.changes, previous, batch.wall, &batch.origin)));
+            previous = batch.key;
+        }
         let sequence = state.sequence + 1;
-        let time = self.reserve_times(1);
-        let entry = changes::encode(&[], 0, bson::DateTime::now(), &None);
         let mut published = self.published.write();
-        self.storage
-            .apply(sequence, std::iter::once((Space::Log, time.to_be_bytes().to_vec(), Some(Slice::from(entry)))))?;
+        self.storage.apply(sequence, entries.into_iter())?;
         state.sequence = sequence;
         published.sequence = sequence;
-        published.log = LogEnd { key: time, time };
+        self.log_state.store(log_state::ON, Ordering::Release);
         Ok(())
     }
 
-    /// Are changes logged?
+    /// Can there be change streams?
     pub fn logs_changes(&self) -> bool {
-        self.logs
+        self.log_state.load(Ordering::Acquire) != log_state::OFF
     }
 
     /// Where the log ends now.
@@ -395,12 +458,13 @@ impl Store {
                     .collect()
             }
         };
-        let counters: Vec<(Space, Vec<u8>, Option<Slice>)> = transaction
+        let counters: Vec<storage::Change> = transaction
             .deltas
             .iter()
             .filter_map(|(id, delta)| {
                 let collection = known.get(id)?;
-                Some((Space::Meta, meta_key(prefix::COUNTERS, *id), Some(write_counters(collection, delta).into())))
+                let key = Slice::from(meta_key(prefix::COUNTERS, *id));
+                Some((Space::Meta, key, Some(write_counters(collection, delta).into())))
             })
             .collect();
         if !state.open.is_empty() {
@@ -416,22 +480,33 @@ impl Store {
             }
         };
         let ids = [state.next_collection.to_be_bytes(), state.next_index.to_be_bytes()].concat();
-        let ids = catalog.is_some().then(|| (Space::Meta, prefix::IDS.to_vec(), Some(Slice::from(ids))));
+        let ids = catalog.is_some().then(|| (Space::Meta, Slice::from(prefix::IDS), Some(Slice::from(ids))));
         let logged = std::mem::take(&mut transaction.changes);
         let mut log = None;
-        let entry = (!logged.is_empty()).then(|| {
+        let mut kept = None;
+        let mut entry = None;
+        if !logged.is_empty() {
             let count = if transaction.origin.is_some() { 1 } else { logged.len() as u64 };
-            let time = self.reserve_times(count);
+            let key = self.reserve_times(count);
             let previous = self.published.read().log.key;
-            log = Some(LogEnd { key: time, time: time + count - 1 });
-            let entry = changes::encode(&logged, previous, bson::DateTime::now(), &transaction.origin);
-            (Space::Log, time.to_be_bytes().to_vec(), Some(Slice::from(entry)))
-        });
+            log = Some(LogEnd { key, time: key + count - 1 });
+            let (wall, origin) = (bson::DateTime::now(), transaction.origin.take());
+            if self.log_state.load(Ordering::Acquire) == log_state::ON {
+                let bytes = changes::encode(&logged, previous, wall, &origin);
+                entry = Some((Space::Log, Slice::from(key.to_be_bytes()), Some(Slice::from(bytes))));
+            } else {
+                let bytes = logged.iter().map(Change::size).sum();
+                kept = Some(Batch { key, changes: logged, wall, origin, bytes });
+            }
+        }
         let mut published = self.published.write();
         self.storage.apply(sequence, changes.into_iter().chain(counters).chain(ids).chain(entry))?;
         state.sequence = sequence;
         published.sequence = sequence;
         published.log = log.unwrap_or(published.log);
+        if let Some(batch) = kept {
+            state.backlog.push(batch);
+        }
         if let Some(catalog) = catalog {
             published.catalog = catalog;
         }
@@ -496,7 +571,7 @@ impl Store {
             let snapshot = self.storage.snapshot();
             let range = (Bound::Included(from), Bound::Excluded(to));
             let keys = self.storage.scan(&snapshot, space, range, false).take(CHUNK);
-            let keys = keys.map(|pair| pair.map(|(key, _)| key.to_vec())).collect::<CommandResult<Vec<_>>>()?;
+            let keys = keys.map(|pair| pair.map(|(key, _)| key)).collect::<CommandResult<Vec<_>>>()?;
             if keys.is_empty() {
                 return Ok(());
             }
@@ -633,7 +708,7 @@ impl View {
     /// A key's value.
     pub fn get(&self, space: Space, key: &[u8]) -> CommandResult<Option<Slice>> {
         if !self.overlay.is_empty()
-            && let Some(value) = self.overlay.get(&(space, key.to_vec()))
+            && let Some(value) = self.overlay.get(&(space, Slice::from(key)))
         {
             return Ok(value.clone());
         }
@@ -704,13 +779,13 @@ struct OverlayScan {
 impl OverlayScan {
     fn peek(&self) -> Option<(&[u8], &Option<Slice>)> {
         let lower = match &self.from {
-            Bound::Included(key) => Bound::Included((self.space, key.clone())),
-            Bound::Excluded(key) => Bound::Excluded((self.space, key.clone())),
-            Bound::Unbounded => Bound::Included((self.space, Vec::new())),
+            Bound::Included(key) => Bound::Included((self.space, Slice::from(key))),
+            Bound::Excluded(key) => Bound::Excluded((self.space, Slice::from(key))),
+            Bound::Unbounded => Bound::Included((self.space, Slice::from([]))),
         };
         let upper = match &self.to {
-            Bound::Included(key) => Bound::Included((self.space, key.clone())),
-            Bound::Excluded(key) => Bound::Excluded((self.space, key.clone())),
+            Bound::Included(key) => Bound::Included((self.space, Slice::from(key))),
+            Bound::Excluded(key) => Bound::Excluded((self.space, Slice::from(key))),
             Bound::Unbounded => Bound::Unbounded,
         };
         // A range whose ends meet panics when both are excluded.
@@ -727,7 +802,7 @@ impl OverlayScan {
         }
         let mut range = self.overlay.range((lower, upper));
         let ((space, key), value) = if self.reverse { range.next_back() } else { range.next() }?;
-        (*space == self.space).then_some((key.as_slice(), value))
+        (*space == self.space).then_some((key.as_ref(), value))
     }
 
     fn advance(&mut self, past: Vec<u8>) {
@@ -793,7 +868,7 @@ impl Writer<'_> {
     /// Errors: `WriteConflict` (112) if an open transaction holds the key, or, inside a multi-document transaction, if
     /// the key changed after the transaction's snapshot.
     pub fn put(&mut self, space: Space, key: Vec<u8>, value: Option<Slice>) -> CommandResult<()> {
-        let key = (space, key);
+        let key = (space, Slice::from(key));
         let owner = self.transaction.owner;
         match self.state.locks.get(&key) {
             Some(holder) if *holder != owner => return Err(CommandError::write_conflict()),
@@ -827,7 +902,7 @@ impl Writer<'_> {
 
     /// Notes a change for the log; `make` is only asked where one is kept.
     pub fn log(&mut self, make: impl FnOnce() -> CommandResult<Change>) -> CommandResult<()> {
-        if self.transaction.view.store.logs {
+        if self.transaction.view.store.logs_changes() {
             self.transaction.changes.push(make()?);
         }
         Ok(())

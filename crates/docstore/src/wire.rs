@@ -63,12 +63,11 @@ pub struct Message {
 }
 
 impl Message {
-    /// The documents of a field, whether they came as a sequence or in an array of the command.
-    pub fn take_documents(&mut self, name: &str) -> Option<CommandResult<Vec<RawDocumentBuf>>> {
+    /// The documents of a field, whether they came as a sequence or in an array of the command document `body`.
+    pub fn take_documents(&mut self, body: &Document, name: &str) -> Option<CommandResult<Vec<RawDocumentBuf>>> {
         if let Some(position) = self.sequences.iter().position(|(sequence, _)| sequence == name) {
             return Some(Ok(self.sequences.swap_remove(position).1));
         }
-        let body = self.body.as_ref().ok()?;
         match body.get(name)? {
             Bson::Array(items) => Some(
                 items
@@ -322,7 +321,7 @@ mod test {
         sections.extend_from_slice(&inner);
         let mut parsed = read(&mut message(0, &sections).as_slice()).unwrap();
         assert!(parsed.wants_reply);
-        assert_eq!(parsed.take_documents("documents").unwrap().unwrap().len(), 1);
+        assert_eq!(parsed.take_documents(&Document::new(), "documents").unwrap().unwrap().len(), 1);
         assert_eq!(parsed.body.unwrap().get_str("insert").unwrap(), "c");
     }
 

@@ -399,3 +399,30 @@ async fn capped_collections_are_tailed() {
     assert_eq!(reply.get_document("cursor").unwrap().get_i64("id").unwrap(), 0);
     server.shutdown().await.unwrap();
 }
+
+#[tokio::test]
+async fn the_first_stream_of_a_directory_reaches_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, client) = start(directory.path(), Options::default()).await;
+    let things: Collection<Document> = client.database("app").collection("things");
+    let started = client.database("app").run_command(doc! { "ping": 1 }).await.unwrap();
+    let time = started.get_timestamp("operationTime").unwrap();
+    things.insert_many((0..3).map(|n| doc! { "_id": n })).await.unwrap();
+    things.delete_one(doc! { "_id": 1 }).await.unwrap();
+    let mut stream = things.watch().start_at_operation_time(time).await.unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let event = stream.next().await.unwrap().unwrap();
+        seen.push((event.operation_type, event.document_key.unwrap().get_i32("_id").unwrap()));
+    }
+    use OperationType::{Delete, Insert};
+    assert_eq!(seen, [(Insert, 0), (Insert, 1), (Insert, 2), (Delete, 1)]);
+    drop((stream, client));
+    server.shutdown().await.unwrap();
+    // From then on the log is on disk.
+    let (server, client) = start(directory.path(), Options::default()).await;
+    let things: Collection<Document> = client.database("app").collection("things");
+    let mut stream = things.watch().start_at_operation_time(time).await.unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap().document_key, Some(doc! { "_id": 0 }));
+    server.shutdown().await.unwrap();
+}

@@ -27,11 +27,13 @@ use serde_json::{Value as Json, json};
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 4] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("app_loader", app_loader),
     ("query_string", query_string),
     ("signature_header", signature_header),
     ("ejson", ejson),
+    ("docstore_message", docstore_message),
+    ("docstore_document", docstore_document),
 ];
 
 /// Files of the app that the loader target damages; the first byte of its input picks one.
@@ -56,6 +58,53 @@ pub const APP_FILES: [(&str, &str); 12] = [
     ("auth/providers.json", r#"{"api-key":{"name":"api-key","type":"api-key","disabled":false}}"#),
     ("data_sources/c/config.json", r#"{"name":"c","type":"mongodb-atlas","config":{"clusterName":"C"}}"#),
 ];
+
+/// Reads messages as the embedded store does. Promise: no panic, and what is taken for a command can be encoded again.
+pub fn docstore_message(data: &[u8]) {
+    docstore::fuzzing::message(data);
+}
+
+/// Reads a document as the embedded store does. Promise: what passes its check can be read whole and comes back.
+pub fn docstore_document(data: &[u8]) {
+    docstore::fuzzing::document(data);
+}
+
+/// Documents of every BSON type.
+fn documents() -> Vec<Vec<u8>> {
+    let every = bson::doc! {
+        "double": 1.5, "string": "text", "document": { "a": { "b": [] } }, "array": [1, [2, {}], null],
+        "binary": bson::Binary { subtype: bson::spec::BinarySubtype::BinaryOld, bytes: vec![1, 2, 3] },
+        "undefined": bson::Bson::Undefined, "id": bson::oid::ObjectId::from_bytes([7; 12]), "boolean": true,
+        "date": bson::DateTime::from_millis(-1), "symbol": bson::Bson::Symbol("s".to_owned()), "int": 7, "long": 7_i64,
+        "code": bson::Bson::JavaScriptCode("f()".to_owned()),
+        "scoped": bson::JavaScriptCodeWithScope { code: "g()".to_owned(), scope: bson::doc! { "x": 1 } },
+        "time": bson::Timestamp { time: 1, increment: 2 }, "least": bson::Bson::MinKey, "most": bson::Bson::MaxKey,
+        "decimal": "1.20E+3".parse::<bson::Decimal128>().expect("a decimal"),
+    };
+    [every, bson::doc! {}, bson::doc! { "": { "": { "": [[[[{}]]]] } } }]
+        .iter()
+        .map(|document| document.to_vec().expect("it can be encoded"))
+        .collect()
+}
+
+/// Messages of every form the store reads.
+fn messages() -> Vec<Vec<u8>> {
+    let framed = |operation: i32, payload: &[u8]| {
+        let length = i32::try_from(16 + payload.len()).expect("examples are small");
+        let header: Vec<u8> = [length, 7, 0, operation].iter().flat_map(|word| word.to_le_bytes()).collect();
+        [&header, payload].concat()
+    };
+    let document = &documents()[0];
+    let insert = bson::doc! { "insert": "c", "$db": "d", "documents": [{ "_id": 1 }] }.to_vec().expect("encodable");
+    let body = [&[0, 0, 0, 0, 0], insert.as_slice()].concat();
+    let bare = bson::doc! { "insert": "c", "$db": "d" }.to_vec().expect("it can be encoded");
+    let size = u32::try_from(4 + 10 + document.len()).expect("examples are small").to_le_bytes();
+    let sequence = [&[0, 0, 0, 0, 0], bare.as_slice(), &[1], &size, b"documents\0", document].concat();
+    let hello = bson::doc! { "isMaster": 1, "$query": {} }.to_vec().expect("it can be encoded");
+    let query = [&[0; 4], b"admin.$cmd\0".as_slice(), &[0; 8], &hello].concat();
+    let two = [framed(2013, &body), framed(2013, &sequence)].concat();
+    vec![framed(2013, &body), framed(2013, &sequence), framed(2004, &query), framed(2012, &body), two]
+}
 
 /// Loads an app of which one file is the input. Promise: no panic, and a damaged file never hides another.
 pub fn app_loader(data: &[u8]) {
@@ -284,6 +333,8 @@ pub fn examples(target: &str) -> Vec<Vec<u8>> {
                 .map(String::into_bytes)
                 .to_vec(),
         ),
+        ("docstore_message", messages()),
+        ("docstore_document", documents()),
         (
             "ejson",
             [

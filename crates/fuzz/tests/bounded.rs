@@ -70,6 +70,16 @@ fn signature_header() {
 }
 
 #[test]
+fn docstore_message() {
+    run("docstore_message", 50_000);
+}
+
+#[test]
+fn docstore_document() {
+    run("docstore_document", 50_000);
+}
+
+#[test]
 fn ejson() {
     run("ejson", 1_500);
 }

@@ -16,6 +16,8 @@ cargo xtask: set up what is missing, then do the work
         run every test of the workspace, the conformance cases among them
   cargo xtask bench [BENCH FLAGS]
         run the benchmarks; prints ratios against references measured in the same run
+  cargo xtask bench docstore [FLAGS]
+        the same for the embedded store alone, through the MongoDB driver
   cargo xtask v8 [--from-source] [--dry-run]
         only make the V8 library available to the build
         --from-source   build it even where it could be downloaded (one to two hours on two cores)
@@ -106,6 +108,13 @@ fn test(arguments: &[String]) -> Result<(), String> {
 }
 
 fn bench(arguments: &[String]) -> Result<(), String> {
+    if let Some(("docstore", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        // Needs neither the server nor V8.
+        say("building the store's benchmarks in release mode");
+        let mut command = cargo();
+        command.args(["run", "--quiet", "--release", "--package", "bench", "--bin", "bench-docstore", "--"]);
+        return run(command.args(rest));
+    }
     v8::ensure(false)?;
     say("building the benchmarks and the server in release mode");
     // One package at a time, so that the server is built exactly as `serve` builds it and nothing is built twice.

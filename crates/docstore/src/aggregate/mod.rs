@@ -18,17 +18,24 @@ pub use expression::Expression;
 pub(crate) use expression::{document_bytes, value_bytes};
 pub use pipeline::{Leading, Pipeline, PipelineOptions, STAGE_BYTES_MAX, UpdatePipeline};
 
-use bson::raw::RawDocumentBuf;
+use std::sync::LazyLock;
+
+use bson::raw::{RawDocument, RawDocumentBuf};
 use bson::{Bson, Document};
 
 use crate::error::CommandResult;
 use crate::query::QueryContext;
 use crate::query::value::DocumentRef;
+use crate::storage::Slice;
+
+static EMPTY: LazyLock<Document> = LazyLock::new(Document::new);
 
 /// A document on its way through a pipeline: stored bytes until a stage has to change it.
 #[derive(Debug, Clone)]
 pub enum Row {
-    /// As stored.
+    /// As stored, shared with the store's cache.
+    Stored(Slice),
+    /// Encoded.
     Raw(RawDocumentBuf),
     /// Decoded.
     Owned(Document),
@@ -38,14 +45,40 @@ impl Row {
     /// Borrowed, for reading fields.
     pub fn as_ref(&self) -> DocumentRef<'_> {
         match self {
+            Self::Stored(bytes) => match RawDocument::from_bytes(bytes) {
+                Ok(document) => DocumentRef::Raw(document),
+                // Checked when it was written, and by the engine's checksum when it was read.
+                Err(_) => DocumentRef::Owned(&EMPTY),
+            },
             Self::Raw(bytes) => DocumentRef::Raw(bytes),
             Self::Owned(document) => DocumentRef::Owned(document),
+        }
+    }
+
+    /// Encoded.
+    ///
+    /// Errors: `BadValue` (2) for what BSON cannot hold.
+    pub fn into_raw(self) -> CommandResult<RawDocumentBuf> {
+        match self {
+            Self::Stored(bytes) => crate::bytes::to_raw(&bytes).map(ToOwned::to_owned),
+            Self::Raw(raw) => Ok(raw),
+            Self::Owned(document) => crate::bytes::raw_from_document(&document),
+        }
+    }
+
+    /// Bytes it takes in memory, about.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Stored(bytes) => bytes.len(),
+            Self::Raw(bytes) => bytes.as_bytes().len(),
+            Self::Owned(document) => document_bytes(document),
         }
     }
 
     /// Decoded.
     pub fn into_document(self) -> Document {
         match self {
+            Self::Stored(bytes) => crate::bytes::to_document(&bytes).unwrap_or_default(),
             Self::Raw(bytes) => Document::try_from(bytes.as_ref()).unwrap_or_default(),
             Self::Owned(document) => document,
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bson::{Bson, Document, doc};
 
-use super::read::{parse_hint, resolve, sort_matches, to_raw_buf};
+use super::read::{parse_hint, resolve, sort_matches};
 use super::write::{UpdateStatement, run_update};
 use super::{Call, ReadPoint, admin};
 use crate::aggregate::{CollectionAccess, Pipeline, PipelineOptions, Row, Rows};
@@ -86,7 +86,7 @@ impl Access {
         context: &QueryContext,
     ) -> CommandResult<Rows> {
         let (matches, is_sorted) = self.matching(collection, filter, sort, hint, context)?;
-        let as_row = |found: CommandResult<Match>| to_raw_buf(&found?.stored).map(Row::Raw);
+        let as_row = |found: CommandResult<Match>| Ok(Row::Stored(found?.stored));
         Ok(match sort {
             Some(sort) if !is_sorted => {
                 let mut sorted = sort_matches(matches, sort, limit)?;

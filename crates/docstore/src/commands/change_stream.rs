@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::access::Access;
 use super::{Call, ReadPoint, Reply, fields};
 use crate::aggregate::{Pipeline, PipelineOptions, Row, Rows};
-use crate::bytes::{self, DOCUMENT_BYTES_MAX};
+use crate::bytes::DOCUMENT_BYTES_MAX;
 use crate::catalog::Namespace;
 use crate::changes::{Entry, Kind, Logged};
 use crate::cursor::{Cursor, Live};
@@ -339,6 +339,7 @@ pub fn open(
         Scope::Database(_) | Scope::Deployment => format!("{}.$cmd.aggregate", call.database),
     };
     let pipeline = parse_stages(call, stages.get(1..).unwrap_or_default(), &name)?;
+    call.shared.store.begin_log()?;
     let events = Events::new(call.shared, specification)?;
     let events = Arc::new(Mutex::new(events));
     let source = Arc::clone(&events);
@@ -380,10 +381,7 @@ struct ChangeStream {
 impl Live for ChangeStream {
     fn next(&mut self) -> CommandResult<Option<RawDocumentBuf>> {
         let Some(row) = self.rows.next() else { return Ok(None) };
-        let event = match row? {
-            Row::Raw(raw) => raw,
-            Row::Owned(document) => bytes::raw_from_document(&document)?,
-        };
+        let event = row?.into_raw()?;
         let token = self.events.lock().place.to_token();
         let id = event.get_document("_id").ok();
         if id.is_none_or(|id| id.as_bytes() != token.as_bytes()) {

@@ -350,7 +350,7 @@ pub fn create_indexes(call: &mut Call<'_>) -> CommandResult<Reply> {
     let given = match body.get("indexes") {
         Some(Bson::Array(items)) => items.clone(),
         // Sent as a document sequence by some drivers.
-        None => match call.message.take_documents("indexes") {
+        None => match call.message.take_documents(call.body, "indexes") {
             Some(documents) => documents?
                 .iter()
                 .map(|raw| crate::bytes::to_document(raw.as_bytes()).map(Bson::Document))

@@ -160,14 +160,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// Runs one command. Never fails: errors become replies.
 pub fn run(shared: &Arc<Shared>, connection: &mut Connection, message: &mut Message) -> RawDocumentBuf {
     let outcome = match std::mem::replace(&mut message.body, Ok(Document::new())) {
-        Ok(body) => {
-            // Kept in the message as well: documents may come in the command's array.
-            let needs_array = message.sequences.is_empty();
-            if needs_array {
-                message.body = Ok(body.clone());
-            }
-            run_command(shared, connection, &body, message)
-        }
+        Ok(body) => run_command(shared, connection, &body, message),
         Err(error) => Err(error),
     };
     deadline::set(None);

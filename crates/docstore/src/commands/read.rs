@@ -11,7 +11,7 @@ use super::access::Access;
 
 use super::tailable::{self, Tailable};
 use super::{Call, ReadPoint, Reply, count_reply, fields};
-use crate::aggregate::{Pipeline, PipelineOptions, Row};
+use crate::aggregate::{Pipeline, PipelineOptions};
 use crate::catalog::{Collection, Namespace};
 use crate::cursor::{self, Batch, Cursor, FIRST_BATCH_DOCUMENTS, Results};
 use crate::error::{CommandError, CommandResult, RESUMABLE_CHANGE_STREAM_ERROR, code};
@@ -676,10 +676,7 @@ fn find_on_view(call: &Call<'_>, view: &Arc<Collection>) -> CommandResult<Reply>
 }
 
 fn results(rows: crate::aggregate::Rows) -> Results {
-    Box::new(rows.map(|row| match row? {
-        Row::Raw(raw) => Ok(raw),
-        Row::Owned(document) => bytes::raw_from_document(&document),
-    }))
+    Box::new(rows.map(|row| row?.into_raw()))
 }
 
 /// The collection a name leads to, and the stages of the views on the way, outermost last.

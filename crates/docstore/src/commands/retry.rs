@@ -3,6 +3,7 @@
 //! The record is written in the same batch as the writes themselves and so survives what they survive.
 //! Source: drivers' specification "Retryable Writes".
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bson::{Bson, Document, doc};
@@ -19,8 +20,8 @@ pub struct Retry {
     number: i64,
     first_statement: i32,
     statements: Vec<i32>,
-    /// Statements done earlier under this number, and what they did.
-    done: Vec<(i32, Document)>,
+    /// Statements done under this number, and what they did.
+    done: BTreeMap<i32, Document>,
     added: bool,
 }
 
@@ -30,7 +31,7 @@ impl Retry {
         let (Some(session), Some(number), None) = (&call.session, call.number, &call.transaction) else {
             return Ok(None);
         };
-        let mut done = Vec::new();
+        let mut done = BTreeMap::new();
         if let Some(stored) = call.shared.store.read().view().retryable(session)? {
             let record = bytes::to_document(&stored)?;
             if record.get_i64("number").is_ok_and(|known| known == number)
@@ -74,12 +75,12 @@ impl Retry {
     /// What the statement at this offset did when it was sent before.
     pub fn earlier(&self, index: usize) -> Option<&Document> {
         let id = self.id(index);
-        self.done.iter().find(|(done, _)| *done == id).map(|(_, did)| did)
+        self.done.get(&id)
     }
 
     /// Notes what the statement at this offset did.
     pub fn note(&mut self, index: usize, did: Document) {
-        self.done.push((self.id(index), did));
+        self.done.insert(self.id(index), did);
         self.added = true;
     }
 

@@ -57,7 +57,7 @@ pub fn insert(call: &mut Call<'_>) -> CommandResult<Reply> {
     let namespace = call.namespace()?;
     let body = call.body;
     fields::only("insert", body, &["documents", "ordered", "bypassDocumentValidation"])?;
-    let Some(documents) = call.message.take_documents("documents") else {
+    let Some(documents) = call.message.take_documents(call.body, "documents") else {
         return Err(fields::missing("insert", "documents"));
     };
     let documents = documents?;
@@ -348,7 +348,7 @@ pub fn run_update(
 }
 
 fn operations(call: &mut Call<'_>, command: &str, name: &str) -> CommandResult<Vec<Document>> {
-    let Some(documents) = call.message.take_documents(name) else {
+    let Some(documents) = call.message.take_documents(call.body, name) else {
         return Err(fields::missing(command, name));
     };
     let documents = documents?;
@@ -666,9 +666,13 @@ pub fn find_and_modify(call: &mut Call<'_>) -> CommandResult<Reply> {
         None => None,
     };
     let mut writes = call.writes();
-    let reply = writes.statement(|writer| {
+    let (mut reply, found, show) = writes.statement(|writer| {
         let collection = writer.transaction().collection(&namespace);
         let full_context = context_for(&context, collection.as_deref(), collation.as_ref(), None)?;
+        // Of several mistakes, that of the update is told.
+        if let Some(statement) = &statement {
+            Update::parse(&statement.update, &statement.array_filters, &full_context)?;
+        }
         let filter = Filter::parse(&query, &full_context)?;
         let projection = match &projection_document {
             Some(projection) => {
@@ -678,15 +682,7 @@ pub fn find_and_modify(call: &mut Call<'_>) -> CommandResult<Reply> {
             }
             None => None,
         };
-        let project = |document: Document, details: Option<MatchDetails>| -> CommandResult<Bson> {
-            let Some(projection) = &projection else { return Ok(document.into()) };
-            let details = match details {
-                Some(details) => Some(details),
-                None => filter.match_details(&document)?,
-            };
-            Ok(projection.apply(&document, details)?.into())
-        };
-        match &statement {
+        let (reply, found) = match &statement {
             None => {
                 let removed = run_delete(
                     writer,
@@ -700,11 +696,8 @@ pub fn find_and_modify(call: &mut Call<'_>) -> CommandResult<Reply> {
                     None,
                 )?
                 .complete()?;
-                let value = match removed.document {
-                    Some((document, details)) => project(document, Some(details))?,
-                    None => Bson::Null,
-                };
-                Ok(doc! { "lastErrorObject": { "n": count_reply(removed.count) }, "value": value })
+                let found = removed.document.map(|(document, details)| (document, Some(details)));
+                (doc! { "lastErrorObject": { "n": count_reply(removed.count) } }, found)
             }
             Some(statement) => {
                 let outcome = run_update(writer, &namespace, statement, &context, bypass, true)?.complete()?;
@@ -716,20 +709,46 @@ pub fn find_and_modify(call: &mut Call<'_>) -> CommandResult<Reply> {
                     last.insert("upserted", id);
                 }
                 let (before, after) = outcome.documents.unwrap_or((None, None));
-                let value = match if new { after } else { before } {
-                    Some(document) => project(document, None)?,
-                    None => Bson::Null,
-                };
-                Ok(doc! { "lastErrorObject": last, "value": value })
+                let found = if new { after } else { before }.map(|document| (document, None));
+                (doc! { "lastErrorObject": last }, found)
             }
-        }
+        };
+        Ok((reply, found, (projection, filter)))
     })?;
+    let shown = show_found(found, show);
+    let value = match shown {
+        Ok(value) => value,
+        Err(error) => {
+            // What cannot be shown was written nevertheless.
+            writes.finish(durable)?;
+            return Err(error);
+        }
+    };
+    reply.insert("value", value);
     if let Some(retry) = &mut retry {
         retry.note(0, reply.clone());
         retry.save(&mut writes)?;
     }
     writes.finish(durable)?;
     Ok(reply.into())
+}
+
+/// The document a findAndModify answers with.
+fn show_found(
+    found: Option<(Document, Option<MatchDetails>)>,
+    (projection, filter): (Option<Projection>, Filter),
+) -> CommandResult<Bson> {
+    match (found, projection) {
+        (None, _) => Ok(Bson::Null),
+        (Some((document, _)), None) => Ok(document.into()),
+        (Some((document, details)), Some(projection)) => {
+            let details = match details {
+                Some(details) => Some(details),
+                None => filter.match_details(&document)?,
+            };
+            Ok(projection.apply(&document, details)?.into())
+        }
+    }
 }
 
 /// `bulkWrite` on `admin`: operations on several collections, results through a cursor.
@@ -745,7 +764,7 @@ pub fn bulk_write(call: &mut Call<'_>) -> CommandResult<Reply> {
         &["ops", "nsInfo", "ordered", "bypassDocumentValidation", "errorsOnly", "let", "cursor"],
     )?;
     let operations = operations(call, "bulkWrite", "ops")?;
-    let Some(names) = call.message.take_documents("nsInfo") else {
+    let Some(names) = call.message.take_documents(call.body, "nsInfo") else {
         return Err(fields::missing("bulkWrite", "nsInfo"));
     };
     let mut namespaces = Vec::new();

@@ -169,18 +169,84 @@ impl<'a> From<&'a RawDocument> for DocumentRef<'a> {
     }
 }
 
+/// What [`raw_field`] found.
+enum Found<'a> {
+    Value(ValueRef<'a>),
+    Nothing,
+    /// The library has to read it.
+    Elsewhere,
+}
+
+/// Looks a field up in the bytes of a document. Values in between are stepped over unread, which makes it several times
+/// as fast as walking the elements; scans spend most of their time here.
+fn raw_field<'a>(bytes: &'a [u8], name: &str) -> Found<'a> {
+    fn length(bytes: &[u8], at: usize) -> Option<usize> {
+        let length = bytes.get(at..at.checked_add(4)?)?;
+        usize::try_from(i32::from_le_bytes(length.try_into().ok()?)).ok()
+    }
+    fn field<'a>(bytes: &'a [u8], name: &[u8]) -> Option<Found<'a>> {
+        let mut at = 4;
+        loop {
+            let kind = *bytes.get(at)?;
+            if kind == 0 {
+                return Some(Found::Nothing);
+            }
+            at += 1;
+            let rest = bytes.get(at..)?;
+            let is_it = rest.get(name.len()) == Some(&0) && rest.starts_with(name);
+            at += 1 + if is_it { name.len() } else { rest.iter().position(|byte| *byte == 0)? };
+            let size = match kind {
+                0x01 | 0x09 | 0x11 | 0x12 => 8,
+                0x02 | 0x0D | 0x0E => length(bytes, at)?.checked_add(4)?,
+                0x03 | 0x04 | 0x0F => length(bytes, at)?,
+                0x05 => length(bytes, at)?.checked_add(5)?,
+                0x06 | 0x0A | 0x7F | 0xFF => 0,
+                0x07 => 12,
+                0x08 => 1,
+                0x10 => 4,
+                0x13 => 16,
+                _ => return None,
+            };
+            let end = at.checked_add(size)?;
+            if is_it {
+                return read(kind, bytes.get(at..end)?).map(Found::Value);
+            }
+            at = end;
+        }
+    }
+    fn read(kind: u8, value: &[u8]) -> Option<ValueRef<'_>> {
+        Some(match kind {
+            0x01 => ValueRef::Double(f64::from_le_bytes(value.try_into().ok()?)),
+            0x02 => ValueRef::String(std::str::from_utf8(value.get(4..value.len().checked_sub(1)?)?).ok()?),
+            0x03 => ValueRef::Document(DocumentRef::Raw(RawDocument::from_bytes(value).ok()?)),
+            0x07 => ValueRef::ObjectId(bson::oid::ObjectId::from_bytes(value.try_into().ok()?)),
+            0x08 => ValueRef::Boolean(*value.first()? == 1),
+            0x09 => ValueRef::DateTime(i64::from_le_bytes(value.try_into().ok()?)),
+            0x0A => ValueRef::Null,
+            0x10 => ValueRef::Int32(i32::from_le_bytes(value.try_into().ok()?)),
+            0x12 => ValueRef::Int64(i64::from_le_bytes(value.try_into().ok()?)),
+            _ => return None,
+        })
+    }
+    field(bytes, name.as_bytes()).unwrap_or(Found::Elsewhere)
+}
+
 impl<'a> DocumentRef<'a> {
     /// The value of this top-level field. Stored bytes were validated when they were written; what cannot be read
     /// counts as missing.
     pub fn get(self, name: &str) -> Option<ValueRef<'a>> {
         match self {
             Self::Owned(document) => document.get(name).map(ValueRef::from),
-            Self::Raw(document) => document
-                .iter_elements()
-                .map_while(Result::ok)
-                .find(|element| element.key().as_str() == name)
-                .and_then(|element| element.value().ok())
-                .map(ValueRef::from),
+            Self::Raw(document) => match raw_field(document.as_bytes(), name) {
+                Found::Value(value) => Some(value),
+                Found::Nothing => None,
+                Found::Elsewhere => document
+                    .iter_elements()
+                    .map_while(Result::ok)
+                    .find(|element| element.key().as_str() == name)
+                    .and_then(|element| element.value().ok())
+                    .map(ValueRef::from),
+            },
         }
     }
 

@@ -24,16 +24,6 @@ const EXCEPTIONS: &[(i64, usize, &str)] = &[
     // Limits of the recorded server that ours does not have.
     (4289, 4, "the recorded server ran out of sort memory"),
     (4701, 7, "the recorded server cannot negate an array inequality by index"),
-    // Ours to mend: which of two mistakes in one command is reported.
-    (2566, 3, "not yet: the update is read before the filter"),
-    (2880, 11, "not yet: the update is read before the projection's constants are computed"),
-    (3858, 11, "not yet: a constant part inside $regexFind fails although no document is read"),
-    (4377, 8, "not yet: a sort by parallel arrays is refused for a single document, too"),
-    // Ours to mend: a findAndModify whose projection fails keeps its write; what follows in the scene differs with it.
-    (1637, 0, "not yet: the write stays when the projection of its answer fails"),
-    (1637, 1, "not yet: follows from step 0"),
-    (1637, 4, "not yet: follows from step 0"),
-    (1637, 5, "not yet: follows from step 0"),
 ];
 
 pub struct Failure {

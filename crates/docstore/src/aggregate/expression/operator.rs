@@ -56,7 +56,7 @@ pub(super) enum Folding {
     Commutative,
     /// As [`Folding::Commutative`], unless there is one argument only, which may be a list.
     Gathering,
-    /// Nothing: the value changes from call to call.
+    /// Nothing: the value changes from call to call, or MongoDB computes it for documents only.
     Never,
 }
 
@@ -359,8 +359,14 @@ static OPERATORS: &[Operator] = &[
     named("$ltrim", &[("input", true), ("chars", false)], string::left_trim),
     named("$rtrim", &[("input", true), ("chars", false)], string::right_trim),
     named("$trim", &[("input", true), ("chars", false)], string::trim),
-    named("$replaceAll", &[("input", true), ("find", true), ("replacement", true)], string::replace_all),
-    named("$replaceOne", &[("input", true), ("find", true), ("replacement", true)], string::replace_one),
+    Operator {
+        folding: Never,
+        ..named("$replaceAll", &[("input", true), ("find", true), ("replacement", true)], string::replace_all)
+    },
+    Operator {
+        folding: Never,
+        ..named("$replaceOne", &[("input", true), ("find", true), ("replacement", true)], string::replace_one)
+    },
     strict("$split", 2, string::split),
     strict("$strLenBytes", 1, string::length_in_bytes),
     strict("$strLenCP", 1, string::length_in_code_points),

@@ -654,10 +654,7 @@ fn sample(rows: Rows, size: u64, bytes_max: usize) -> Rows {
 
 /// Bytes a row takes in memory, about.
 fn row_bytes(row: &Row) -> usize {
-    match row {
-        Row::Raw(bytes) => bytes.as_bytes().len(),
-        Row::Owned(document) => super::expression::document_bytes(document),
-    }
+    row.size()
 }
 
 /// Every row, or the error of the first that failed or of too many.

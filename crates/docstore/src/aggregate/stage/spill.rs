@@ -28,10 +28,7 @@ impl Writer {
     }
 
     pub fn write(&mut self, key: &[u8], row: Row) -> CommandResult<()> {
-        let row = match row {
-            Row::Raw(bytes) => bytes,
-            Row::Owned(document) => RawDocumentBuf::try_from(&document).map_err(failed)?,
-        };
+        let row = row.into_raw()?;
         let length = u32::try_from(key.len()).map_err(failed)?;
         self.file.write_all(&length.to_le_bytes()).map_err(failed)?;
         self.file.write_all(key).map_err(failed)?;
