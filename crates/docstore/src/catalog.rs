@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+
 use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, Document, doc};
 
@@ -181,6 +183,9 @@ pub struct IndexFlags {
     pub multikey: AtomicBool,
     /// Some entry's key was too long and is cut, so that entries beyond the cut are not in order.
     pub cut: AtomicBool,
+    /// No entry of a unique index, committed or not, has a key above this one; `None`: not known. Ids mostly grow, and a
+    /// key above all others needs no look whether it is taken.
+    pub highest: Mutex<Option<Vec<u8>>>,
 }
 
 impl IndexFlags {

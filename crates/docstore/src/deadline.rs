@@ -14,6 +14,11 @@ pub fn set(limit: Option<Duration>) {
     DEADLINE.set(limit.map(|limit| Instant::now() + limit));
 }
 
+/// Takes over the limit of the command another thread runs.
+pub fn set_at(limit: Option<Instant>) {
+    DEADLINE.set(limit);
+}
+
 /// The present limit.
 pub fn get() -> Option<Instant> {
     DEADLINE.get()

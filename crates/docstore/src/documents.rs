@@ -1,6 +1,7 @@
 //! Documents of a collection and the index entries that follow them: insert, replace, remove, index builds.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bson::oid::ObjectId;
@@ -15,7 +16,7 @@ use crate::error::{CommandError, CommandResult, code};
 use crate::query::value::write_order_key;
 use crate::query::{DocumentRef, ValueRef, geo, keys};
 use crate::storage::{Slice, Space};
-use crate::store::{View, Writer, record_id, record_key};
+use crate::store::{View, Writer, id_range, record_id, record_key};
 
 /// Bytes of an index key kept in order; longer keys are cut there and end in a hash of the whole.
 pub const KEY_BYTES_MAX: usize = 4096;
@@ -128,7 +129,8 @@ fn add_entries(
         }
         if index.is_unique() {
             let key = unique_key(index, &entry.key);
-            if let Some(holder) = writer.view().get(Space::Index, &key)?
+            if !is_above_all(writer.view(), index, &key)?
+                && let Some(holder) = writer.view().get(Space::Index, &key)?
                 && holder.as_ref() != record.to_be_bytes()
             {
                 return Err(duplicate(collection, index, &entry.key, document));
@@ -139,6 +141,26 @@ fn add_entries(
         }
     }
     Ok(())
+}
+
+/// Is the key of a unique index, which is about to be added, above all others? Called under the writer lock only, so that
+/// nobody adds one meanwhile.
+fn is_above_all(view: &View, index: &Index, key: &[u8]) -> CommandResult<bool> {
+    let mut highest = index.flags.highest.lock();
+    let known = match highest.as_deref() {
+        Some(known) => known,
+        None => {
+            let (from, to) = id_range(index.id);
+            let last = view.scan(Space::Index, Bound::Included(from), Bound::Excluded(to), true).next().transpose()?;
+            highest.insert(last.map_or_else(|| index.id.to_be_bytes().to_vec(), |(key, _)| key.to_vec()))
+        }
+    };
+    let is_above = key > known;
+    if is_above && let Some(known) = highest.as_mut() {
+        known.clear();
+        known.extend_from_slice(key);
+    }
+    Ok(is_above)
 }
 
 /// The error for a key that is taken, with the values of the document's key that collides.

@@ -10,6 +10,7 @@ use bson::{Bson, Document, doc};
 
 use crate::bytes;
 use crate::catalog::{Collection, Index, IndexKind};
+use crate::deadline;
 use crate::documents::{self, KEY_BYTES_MAX, entry_record, write_part};
 use crate::error::{CommandError, CommandResult};
 use crate::query::filter::MatchDetails;
@@ -163,6 +164,7 @@ impl Plan {
             steps: Vec::new(),
             current: None,
             seen: None,
+            ticks: 0,
             examined: Examined::default(),
         };
         add_steps(&self.access, &mut rows.steps);
@@ -737,6 +739,7 @@ pub struct Rows {
     steps: Vec<Step>,
     current: Option<Current>,
     seen: Option<HashSet<u64>>,
+    ticks: u32,
     /// What was read so far.
     pub examined: Examined,
 }
@@ -807,6 +810,13 @@ impl Iterator for Rows {
     type Item = CommandResult<(u64, Slice)>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        // A look at the clock is cheap, but not next to a row.
+        self.ticks = self.ticks.wrapping_add(1);
+        if self.ticks.is_multiple_of(64)
+            && let Err(error) = deadline::check()
+        {
+            return Some(Err(error));
+        }
         self.advance().transpose()
     }
 }

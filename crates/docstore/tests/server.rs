@@ -201,6 +201,31 @@ async fn a_long_path_gets_a_socket_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_command_ends_with_its_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, client) = start(directory.path()).await;
+    let database = client.database("app");
+    let things: Collection<Document> = database.collection("things");
+    things.insert_many((0..3_000).map(|n| doc! { "_id": n })).await.unwrap();
+    // Every document with every other.
+    let join = doc! { "$lookup": { "from": "things", "let": { "id": "$_id" }, "as": "others", "pipeline": [
+        { "$match": { "$expr": { "$gt": ["$_id", "$$id"] } } }, { "$count": "n" },
+    ] } };
+    let begun = std::time::Instant::now();
+    let command = doc! { "aggregate": "things", "pipeline": [join, { "$group": { "_id": { "$size": "$others" } } }],
+    "cursor": {}, "maxTimeMS": 200 };
+    let error = database.run_command(command).await.unwrap_err();
+    assert_eq!(code_of(&error), Some(50), "{error}");
+    let find = doc! { "find": "things", "filter": { "$expr": { "$lt": ["$_id", -1] } }, "maxTimeMS": 1 };
+    // Fast or late: never anything else.
+    if let Err(error) = database.run_command(find).await {
+        assert_eq!(code_of(&error), Some(50), "{error}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    server.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn broken_clients_harm_nobody() {
     let directory = tempfile::tempdir().unwrap();
     let (server, client) = start(directory.path()).await;
@@ -229,7 +254,7 @@ async fn broken_clients_harm_nobody() {
         drop(stream.write_all(&bytes));
         held.push(stream);
     }
-    for _ in 0..300 {
+    for _ in 0..1_000 {
         held.push(UnixStream::connect(&socket).unwrap());
     }
     assert_eq!(things.count_documents(doc! {}).await.unwrap(), 1);

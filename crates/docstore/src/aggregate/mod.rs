@@ -11,6 +11,7 @@ mod pipeline;
 
 mod accumulator;
 mod add_fields;
+mod ahead;
 mod random;
 mod stage;
 

@@ -8,6 +8,7 @@ use bson::{Bson, Document};
 use super::row_bytes;
 use super::spill::{Reader, Writer};
 use crate::aggregate::accumulator::{Accumulator, Specification};
+use crate::aggregate::ahead::read_ahead;
 use crate::aggregate::expression::{Borrowed, Expression};
 use crate::aggregate::pipeline::{Run, deferred};
 use crate::aggregate::{Row, Rows};
@@ -162,7 +163,7 @@ impl<'a> Table<'a> {
 
 pub(super) fn apply(group: Arc<Group>, rows: Rows, run: &Arc<Run>) -> Rows {
     let run = run.clone();
-    deferred(move || grouped(group, rows, run, 0))
+    deferred(move || grouped(group, read_ahead(rows), run, 0))
 }
 
 fn grouped(group: Arc<Group>, rows: Rows, run: Arc<Run>, round: usize) -> CommandResult<Rows> {
