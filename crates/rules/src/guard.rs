@@ -19,7 +19,12 @@ pub enum Touched {
     /// Every field: a replacement.
     Everything,
     /// These.
-    Paths(Vec<Vec<String>>),
+    Paths {
+        /// Paths it writes to.
+        written: Vec<Vec<String>>,
+        /// Paths its array filters test.
+        tested: Vec<Vec<String>>,
+    },
 }
 
 impl Guard {
@@ -71,36 +76,58 @@ impl Guard {
 }
 
 impl Touched {
+    /// No path at all.
+    pub fn nothing() -> Self {
+        Self::Paths { written: Vec::new(), tested: Vec::new() }
+    }
+
     /// Of an update with operators.
-    pub fn by_operators(update: &Document) -> Self {
-        let mut paths = Vec::new();
-        let mut add = |path: &str| paths.push(path.split('.').map(str::to_owned).collect());
+    pub fn by_operators(update: &Document, array_filters: &[Document]) -> Self {
+        let mut raw: Vec<Vec<&str>> = Vec::new();
         for (operator, fields) in update {
             for (path, value) in fields.as_document().into_iter().flatten() {
-                add(path);
+                raw.push(path.split('.').collect());
                 if operator == "$rename"
                     && let Bson::String(target) = value
                 {
-                    add(target);
+                    raw.push(target.split('.').collect());
                 }
             }
         }
-        Self::Paths(paths)
+        // Which elements of an array are meant is no part of a path.
+        let fields_of = |path: &[&str]| -> Vec<String> {
+            path.iter().filter(|segment| !segment.starts_with('$')).map(|segment| (*segment).to_owned()).collect()
+        };
+        let mut tested = Vec::new();
+        let mut guard = Guard::default();
+        array_filters.iter().for_each(|filter| guard.gather(filter));
+        for test in guard.paths {
+            let Some((identifier, rest)) = test.split_first() else { continue };
+            let position = format!("$[{identifier}]");
+            for path in &raw {
+                if let Some(at) = path.iter().position(|segment| *segment == position) {
+                    tested.push(fields_of(&path[..at]).into_iter().chain(rest.iter().cloned()).collect());
+                }
+            }
+        }
+        Self::Paths { written: raw.iter().map(|path| fields_of(path)).collect(), tested }
     }
 
-    /// Those that are not shown, cut at the first part that names elements of an array rather than a field.
-    pub(crate) fn hidden(&self, stored: &Document, shown: &Document) -> Vec<Vec<String>> {
-        let paths = match self {
-            Touched::Everything => stored.keys().map(|name| vec![name.clone()]).collect(),
-            Touched::Paths(paths) => {
-                let cut = |path: &Vec<String>| -> Vec<String> {
-                    path.iter().take_while(|segment| !segment.starts_with('$')).cloned().collect()
-                };
-                paths.iter().map(cut).collect::<Vec<_>>()
+    /// Written paths that lead to what is not shown; `None` when a tested one does.
+    pub(crate) fn hidden(&self, stored: &Document, shown: &Document) -> Option<Vec<Vec<String>>> {
+        let all;
+        let (written, tested): (&[Vec<String>], &[Vec<String>]) = match self {
+            Touched::Everything => {
+                all = stored.keys().map(|name| vec![name.clone()]).collect::<Vec<_>>();
+                (&all, &[])
             }
+            Touched::Paths { written, tested } => (written, tested),
         };
         let (stored, shown) = (Bson::Document(stored.clone()), Bson::Document(shown.clone()));
-        paths.into_iter().filter(|path| !same_at(&stored, &shown, path)).collect()
+        if !tested.iter().all(|path| same_at(&stored, &shown, path)) {
+            return None;
+        }
+        Some(written.iter().filter(|path| !same_at(&stored, &shown, path)).cloned().collect())
     }
 }
 

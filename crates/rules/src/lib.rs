@@ -35,8 +35,8 @@ pub use expression::{AppValues, Bindings, Expression, Fault, Place, Surroundings
 pub use filter::{Filter, FilterSet, ProjectionConflict};
 pub use guard::{Guard, Touched};
 pub use key::ValueKey;
-pub use permitted::Permitted;
-pub use plan::{Candidates, Change, ReadPlan, StoredDocument, WritePlan};
+pub use permitted::{DistinctValues, Literals, Permitted};
+pub use plan::{Candidates, Change, ReadPlan, WritePlan};
 pub use projection::{Projection, ProjectionRefused};
 pub use read::{Meeting, Readable};
 pub use rule_set::{DocumentFilters, FieldPermissions, Role, RuleSet};

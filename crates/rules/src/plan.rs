@@ -2,7 +2,7 @@
 //! (rules-and-users 2.3, 2.6).
 
 use bson::Document;
-use bson::raw::RawDocumentBuf;
+use bson::raw::{RawArrayBuf, RawDocumentBuf};
 
 use crate::access::Access;
 use crate::expression::{Narrowing, Set};
@@ -62,8 +62,13 @@ impl ReadPlan {
     }
 
     /// A document that the database found among the candidates of an exact plan; `None` for any other plan.
-    pub fn permit<T: StoredDocument>(&self, document: T) -> Option<Permitted<T>> {
-        self.narrowing.exact.then(|| Permitted::new(document.without_internals()))
+    pub fn permit(&self, document: RawDocumentBuf) -> Option<Permitted<RawDocumentBuf>> {
+        self.narrowing.exact.then(|| Permitted::new(crate::read::without_internals(document)))
+    }
+
+    /// As [`Self::permit`] for a list of such documents.
+    pub fn permit_all(&self, documents: RawArrayBuf) -> Option<Permitted<RawArrayBuf>> {
+        self.narrowing.exact.then(|| Permitted::new(crate::read::all_without_internals(documents)))
     }
 
     /// As [`Self::permit`] for what the database made of such documents.
@@ -72,22 +77,22 @@ impl ReadPlan {
     }
 }
 
-impl WritePlan {
-    /// Documents that may be changed and nothing is left to decide; `None` where each has to be asked for.
-    pub fn candidates(&self) -> Option<Candidates<'_>> {
-        self.direct.as_ref().map(candidates)
+impl ReadPlan {
+    /// The same user and collection, where the database compares in ways of its own: every document is asked for.
+    pub fn asking_each() -> Self {
+        Self { narrowing: Narrowing::unknown() }
     }
 }
 
-/// Documents as they are stored.
-pub trait StoredDocument {
-    /// Without fields of the platform's own.
-    fn without_internals(self) -> Self;
-}
+impl WritePlan {
+    /// As [`ReadPlan::asking_each`].
+    pub fn asking_each() -> Self {
+        Self { direct: None }
+    }
 
-impl StoredDocument for RawDocumentBuf {
-    fn without_internals(self) -> Self {
-        crate::read::without_internals(self)
+    /// Documents that may be changed and nothing is left to decide; `None` where each has to be asked for.
+    pub fn candidates(&self) -> Option<Candidates<'_>> {
+        self.direct.as_ref().map(candidates)
     }
 }
 
@@ -150,6 +155,15 @@ impl Access<'_> {
             }
         }
         WritePlan { direct: Some(Narrowing::or(direct)) }
+    }
+
+    /// Documents that may have a role at all; each has to be asked for.
+    pub async fn plan_matches(&self, rules: &RuleSet) -> ReadPlan {
+        let mut matches = Vec::new();
+        for role in &rules.roles {
+            matches.push(self.narrow(role.apply_when.as_ref()).await);
+        }
+        ReadPlan { narrowing: Narrowing { exact: false, ..Narrowing::or(matches) } }
     }
 
     async fn outline(&self, role: &Role) -> RoleOutline {

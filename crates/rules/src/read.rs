@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use bson::raw::{RawDocument, RawDocumentBuf};
+use bson::raw::{RawArrayBuf, RawDocument, RawDocumentBuf};
 use bson::{Bson, Document};
 
 use crate::access::{Access, Gates, Images, TRANSACTION_FIELD, fields};
@@ -227,4 +227,14 @@ pub(crate) fn without_internals(document: RawDocumentBuf) -> RawDocumentBuf {
         }
     }
     rest
+}
+
+/// The same for a list of documents; nearly always none of them has it, which takes one look at the bytes.
+pub(crate) fn all_without_internals(documents: RawArrayBuf) -> RawArrayBuf {
+    let needle = TRANSACTION_FIELD.as_bytes();
+    if !documents.as_bytes().windows(needle.len()).any(|window| window == needle) {
+        return documents;
+    }
+    let documents = documents.into_iter().flatten().filter_map(|document| document.as_document());
+    documents.map(|document| without_internals(document.to_owned())).collect()
 }

@@ -82,7 +82,7 @@ impl As {
         let role = wait(self.access().role_of_stored(&self.rules.roles, &before))?;
         let shown =
             wait(self.access().read(role, &before)).into_document().map(Permitted::into_inner).unwrap_or_default();
-        let untouched = Touched::Paths(Vec::new());
+        let untouched = Touched::nothing();
         Some(wait(self.access().may_update(role, &before, &after, &untouched, &shown)))
     }
 

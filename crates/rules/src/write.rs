@@ -44,7 +44,8 @@ impl Access<'_> {
             return true;
         }
         let Bson::Document(stored) = before else { return false };
-        for path in touched.hidden(stored, shown) {
+        let Some(hidden) = touched.hidden(stored, shown) else { return false };
+        for path in hidden {
             if !self.may_write_path(role, images, &path).await {
                 return false;
             }

@@ -42,6 +42,27 @@ pub enum ServiceError {
         collection: String,
     },
 
+    /// A role denies a change (rules-and-users 2.8).
+    #[error("{action} not permitted")]
+    NotPermitted {
+        /// `insert`, `update` or `delete`.
+        action: &'static str,
+    },
+
+    /// A document does not fit its schema; what it violates is in the log.
+    #[error("{action} not permitted")]
+    SchemaViolation {
+        /// `insert`, `update` or `delete`.
+        action: &'static str,
+    },
+
+    /// Something that application users may not use (rules-and-users 2.7).
+    #[error("{text}")]
+    BadRequest {
+        /// Names it.
+        text: String,
+    },
+
     /// The user as whom a frame runs is unknown or disabled.
     #[error(transparent)]
     UserRefused(#[from] UserRefused),
@@ -181,6 +202,11 @@ impl ServiceError {
         Self::InvalidParameter { text: text.into() }
     }
 
+    /// Something that application users may not use.
+    pub(crate) fn bad_request(text: impl Into<String>) -> Self {
+        Self::BadRequest { text: text.into() }
+    }
+
     /// `name` of the JavaScript error.
     pub fn name(&self) -> &'static str {
         match self {
@@ -196,6 +222,9 @@ impl ServiceError {
             | Self::RunEnded => "Error",
             Self::InvalidParameter { .. }
             | Self::NoMatchingRule { .. }
+            | Self::NotPermitted { .. }
+            | Self::SchemaViolation { .. }
+            | Self::BadRequest { .. }
             | Self::Command { .. }
             | Self::Write { .. }
             | Self::Unreachable { .. }
@@ -211,7 +240,11 @@ impl ServiceError {
             Self::UnknownService { .. } => "ServiceNotFound",
             Self::UnknownAction { .. } => "ServiceCommandNotFound",
             Self::InvalidParameter { .. } => "InvalidParameter",
-            Self::NoMatchingRule { .. } | Self::NoServiceRule { .. } => "NoMatchingRuleFound",
+            Self::NoMatchingRule { .. } | Self::NoServiceRule { .. } | Self::NotPermitted { .. } => {
+                "NoMatchingRuleFound"
+            }
+            Self::SchemaViolation { .. } => "SchemaValidationFailedWrite",
+            Self::BadRequest { .. } => "BadRequest",
             Self::Http { .. } => "HTTPError",
             Self::Aws { .. } => "AWSError",
             Self::Twilio { .. } => "TwilioError",

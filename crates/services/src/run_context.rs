@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use app_model::{CallFunction, FunctionCall, FunctionFailure, User};
 use bson::Bson;
-use rules::{Access, AppValues, Surroundings};
+use rules::{Access, AppValues, Surroundings, ValueKey};
 use serde_json::Value as Json;
 use tokio::sync::OnceCell;
 
@@ -114,6 +114,60 @@ impl RulesUser {
     /// What rules are asked with.
     pub fn access(&self) -> Access<'_> {
         Access { surroundings: &self.surroundings, functions: &*self.functions }
+    }
+}
+
+/// A rules user during one call. A function that is called again with the same arguments gives the same result without
+/// being run again: a role that asks one about the user does so once per call, not once per document.
+pub(crate) struct CallUser {
+    user: Arc<RulesUser>,
+    functions: RememberedFunctions,
+}
+
+impl CallUser {
+    pub fn new(user: Arc<RulesUser>) -> Self {
+        let functions = RememberedFunctions { functions: Arc::clone(&user.functions), results: Mutex::default() };
+        Self { user, functions }
+    }
+
+    /// What rules are asked with.
+    pub fn access(&self) -> Access<'_> {
+        Access { surroundings: &self.user.surroundings, functions: &self.functions }
+    }
+
+    /// The same user with nothing remembered: after a write functions may decide otherwise.
+    pub fn afresh(&self) -> Self {
+        Self::new(Arc::clone(&self.user))
+    }
+}
+
+/// Results that one call remembers.
+const RESULTS_MAX: usize = 1_000;
+
+struct RememberedFunctions {
+    functions: Arc<dyn CallFunction>,
+    results: Mutex<HashMap<(String, ValueKey), Result<Bson, FunctionFailure>>>,
+}
+
+impl CallFunction for RememberedFunctions {
+    fn call_function<'a>(
+        &'a self,
+        call: FunctionCall,
+    ) -> Pin<Box<dyn Future<Output = Result<Bson, FunctionFailure>> + Send + 'a>> {
+        Box::pin(async move {
+            let key = (call.name.clone(), ValueKey::of(&Bson::Array(call.arguments.clone())));
+            let results = || self.results.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = results().get(&key).cloned();
+            if let Some(result) = known {
+                return result;
+            }
+            let result = self.functions.call_function(call).await;
+            let mut results = results();
+            if results.len() < RESULTS_MAX {
+                results.insert(key, result.clone());
+            }
+            result
+        })
     }
 }
 

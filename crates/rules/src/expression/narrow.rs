@@ -123,13 +123,26 @@ impl Expression {
         let bindings = Bindings::new(surroundings);
         let mut results = vec![None; self.functions.len()];
         loop {
-            let evaluation = Evaluation::new(self, &bindings, &results);
-            let narrower = Narrower { expression: self, bindings: &bindings, evaluation: &evaluation };
-            let narrowing = narrower.node(&self.root, true, 0);
-            let Some(index) = evaluation.waiting_for() else { return narrowing };
-            let call = evaluation.function_call(&self.functions[index]);
-            results[index] = Some(call_function(call, &bindings, functions).await);
+            let waiting_for = match self.narrow_with(&bindings, &results) {
+                Ok(narrowing) => return narrowing,
+                Err(waiting_for) => waiting_for,
+            };
+            let function = &self.functions[waiting_for];
+            let call = Evaluation::new(self, &bindings, &results).function_call(function);
+            results[waiting_for] = Some(call_function(call, &bindings, functions).await);
         }
+    }
+
+    /// The function that has to be called first, where one has to.
+    fn narrow_with(
+        &self,
+        bindings: &Bindings<'_>,
+        results: &[Option<Result<Bson, super::Fault>>],
+    ) -> Result<Narrowing, usize> {
+        let evaluation = Evaluation::new(self, bindings, results);
+        let narrower = Narrower { expression: self, bindings, evaluation: &evaluation };
+        let narrowing = narrower.node(&self.root, true, 0);
+        evaluation.waiting_for().map_or(Ok(narrowing), Err)
     }
 }
 

@@ -4,8 +4,9 @@ use bson::Document;
 use mongodb::options::{AggregateOptions, ReadPreference, SelectionCriteria};
 
 use super::connection::DataSource;
+use super::cursor::{self, Sight};
 use super::handles::OpenHandles;
-use super::{cursor, session};
+use super::session;
 use crate::ServiceError;
 use crate::arguments::Arguments;
 use crate::error::Reply;
@@ -47,10 +48,10 @@ pub(crate) async fn aggregate(source: &DataSource, handles: &OpenHandles, argume
     };
     let aggregate = aggregate.with_options(aggregate_options);
     match session::acquire(source, handles, arguments).await? {
-        None => cursor::open(handles, aggregate.batch().await?).await,
+        None => cursor::open(handles, aggregate.batch().await?, Sight::System).await,
         Some(mut session) => {
             let found = aggregate.session(session.session()).batch().await?;
-            cursor::open_in_session(handles, found, session).await
+            cursor::open_in_session(handles, found, session, Sight::System).await
         }
     }
 }

@@ -52,13 +52,13 @@ enum Kind {
 
 /// What has been done so far.
 #[derive(Default)]
-struct Tally {
-    inserted: u64,
-    matched: u64,
-    modified: u64,
-    deleted: u64,
-    inserted_ids: Vec<(usize, RawBson)>,
-    upserted_ids: Vec<(usize, Bson)>,
+pub(crate) struct Tally {
+    pub inserted: u64,
+    pub matched: u64,
+    pub modified: u64,
+    pub deleted: u64,
+    pub inserted_ids: Vec<(usize, RawBson)>,
+    pub upserted_ids: Vec<(usize, Bson)>,
     errors: Vec<WriteFailure>,
     concern: Option<WriteFailure>,
     labels: Vec<String>,
@@ -68,9 +68,13 @@ struct Tally {
 pub(crate) async fn bulk_write(source: &DataSource, handles: &OpenHandles, arguments: Arguments<'_>) -> Reply {
     let statements = parse_operations(arguments)?;
     if statements.is_empty() {
-        return Err(ServiceError::invalid("Failed to execute bulk writes: no operations specified"));
+        return Err(no_operations());
     }
     execute(source, handles, arguments, statements).await?.reply()
+}
+
+pub(crate) fn no_operations() -> ServiceError {
+    ServiceError::invalid("Failed to execute bulk writes: no operations specified")
 }
 
 /// One statement that the driver's typed interface has no form for; answers as an update does.
@@ -337,7 +341,8 @@ async fn command(
 }
 
 impl Tally {
-    fn reply(self) -> Reply {
+    /// Counts and ids.
+    pub fn reply(self) -> Reply {
         let mut reply = RawDocumentBuf::new();
         append_count(&mut reply, cstr!("insertedCount"), self.inserted);
         append_count(&mut reply, cstr!("matchedCount"), self.matched);

@@ -1,8 +1,11 @@
 //! Connections to MongoDB deployments, and the data sources that use them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bson::doc;
+use futures::TryStreamExt;
 
 use mongodb::options::{
     ClientOptions, CollectionOptions, DatabaseOptions, ReadPreference, ReadPreferenceOptions, SelectionCriteria,
@@ -75,6 +78,13 @@ impl Connection {
     }
 }
 
+/// Database and collection to when it was asked, and whether it has a collation of its own.
+type Collations = Mutex<HashMap<(String, String), (Instant, bool)>>;
+
+const COLLATION_KNOWN_FOR: Duration = Duration::from_secs(60);
+
+const COLLATIONS_MAX: usize = 10_000;
+
 /// A data source: a connection with the reading habits its config asks for.
 #[derive(Debug, Clone)]
 pub struct DataSource {
@@ -82,12 +92,13 @@ pub struct DataSource {
     read_preference: Option<ReadPreference>,
     read_only: bool,
     rules: Arc<DataSourceRules>,
+    collations: Arc<Collations>,
 }
 
 impl DataSource {
     /// A data source with the connection's own read preference, and without rules: closed to rules users.
     pub fn new(connection: Connection) -> Self {
-        Self { connection, read_preference: None, read_only: false, rules: Arc::default() }
+        Self { connection, read_preference: None, read_only: false, rules: Arc::default(), collations: Arc::default() }
     }
 
     /// A data source as an export declares it: `readPreference`, `readPreferenceTagSets`, and the kind `datalake`, which
@@ -98,12 +109,38 @@ impl DataSource {
             read_preference: read_preference(config)?,
             read_only: kind.eq_ignore_ascii_case("datalake"),
             rules: Arc::default(),
+            collations: Arc::default(),
         })
     }
 
     /// The same with the rules that bind rules users.
     pub fn with_rules(self, rules: Arc<DataSourceRules>) -> Self {
         Self { rules, ..self }
+    }
+
+    /// Whether a collection compares strings in a way of its own. Known for a while once asked: a collection keeps its
+    /// collation until it is dropped.
+    pub(crate) async fn has_default_collation(&self, database: &str, collection: &str) -> Result<bool, ServiceError> {
+        let key = (database.to_owned(), collection.to_owned());
+        let lock = || self.collations.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock().get(&key).copied();
+        if let Some((asked, found)) = known
+            && asked.elapsed() < COLLATION_KNOWN_FOR
+        {
+            return Ok(found);
+        }
+        let mut listed =
+            self.client().database(database).list_collections().filter(doc! { "name": collection }).await?;
+        let mut found = false;
+        while let Some(specification) = listed.try_next().await? {
+            found |= specification.options.collation.is_some();
+        }
+        let mut collations = lock();
+        if collations.len() >= COLLATIONS_MAX {
+            collations.clear();
+        }
+        collations.insert(key, (Instant::now(), found));
+        Ok(found)
     }
 
     pub(crate) fn rules(&self) -> &DataSourceRules {

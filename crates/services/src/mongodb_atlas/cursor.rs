@@ -8,6 +8,9 @@ use futures::StreamExt;
 use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor, SessionRawBatchCursor};
 use tokio::sync::Mutex as AsyncMutex;
 
+use rules::{Literals, Permitted, ReadPlan};
+
+use super::as_user::Visible;
 use super::handles::OpenHandles;
 use super::session::{OpenSession, SessionUse};
 use crate::ServiceError;
@@ -16,48 +19,94 @@ use crate::error::Reply;
 
 /// A cursor with batches left to fetch.
 pub(crate) struct OpenCursor {
-    batches: Batches,
+    batches: RawBatches,
+    sight: Sight,
     /// Documents it may still give before it ends silently.
     documents_left: usize,
 }
 
-enum Batches {
+/// What makes documents of the database permitted ones.
+pub(crate) enum Sight {
+    /// Nothing has to: the system user asked.
+    System,
+    /// Every match of the query is visible as a whole.
+    Exact(ReadPlan),
+    /// The database computes with permitted documents only.
+    Derived(Literals),
+    /// Each has to be asked for.
+    Each(Box<Visible>),
+}
+
+/// Batches as the server sends them.
+pub(crate) enum RawBatches {
+    /// Of a cursor that belongs to no session.
     Alone(RawBatchCursor),
+    /// Of a session's cursor, while nothing else uses the session.
+    Held(SessionRawBatchCursor, SessionUse),
+    /// Of a session's cursor between calls.
     InSession(SessionRawBatchCursor, Arc<AsyncMutex<OpenSession>>),
 }
 
 /// One batch, ready to send.
 struct Batch {
-    documents: RawArrayBuf,
+    documents: Permitted<RawArrayBuf>,
     is_last: bool,
+}
+
+impl RawBatches {
+    pub fn alone(cursor: RawBatchCursor) -> Self {
+        Self::Alone(cursor)
+    }
+
+    pub fn in_session(cursor: SessionRawBatchCursor, session: SessionUse) -> Self {
+        Self::Held(cursor, session)
+    }
+
+    pub async fn next(&mut self) -> Result<Option<RawBatch>, ServiceError> {
+        Ok(match self {
+            Self::Alone(cursor) => cursor.next().await.transpose()?,
+            Self::Held(cursor, session) => cursor.stream(session.session()).next().await.transpose()?,
+            Self::InSession(cursor, session) => {
+                let mut session = session.lock().await;
+                cursor.stream(session.client_session()).next().await.transpose()?
+            }
+        })
+    }
+
+    /// Lets others use the session until the next batch is asked for.
+    fn release(self) -> Self {
+        match self {
+            Self::Held(cursor, session) => Self::InSession(cursor, Arc::clone(&session.shared)),
+            other => other,
+        }
+    }
 }
 
 /// Answers with the first batch of a cursor that belongs to no session: `{cursor, documents}`. `cursor` is 0 when that was
 /// all, else the number to ask `getMore` with.
-pub(crate) async fn open(handles: &OpenHandles, cursor: RawBatchCursor) -> Reply {
-    let mut cursor =
-        OpenCursor { batches: Batches::Alone(cursor), documents_left: handles.limits().documents_per_query_max };
-    let Batches::Alone(batches) = &mut cursor.batches else { return Err(ServiceError::RunEnded) };
-    let first = batches.next().await.transpose()?;
-    first_batch(handles, cursor, first)
+pub(crate) async fn open(handles: &OpenHandles, cursor: RawBatchCursor, sight: Sight) -> Reply {
+    first_batch(handles, RawBatches::alone(cursor), sight).await
 }
 
 /// The same for a cursor of a session, which the operation still holds.
 pub(crate) async fn open_in_session(
     handles: &OpenHandles,
-    mut cursor: SessionRawBatchCursor,
-    mut session: SessionUse,
+    cursor: SessionRawBatchCursor,
+    session: SessionUse,
+    sight: Sight,
 ) -> Reply {
-    let first = cursor.stream(session.session()).next().await.transpose()?;
-    let cursor = OpenCursor {
-        batches: Batches::InSession(cursor, Arc::clone(&session.shared)),
-        documents_left: handles.limits().documents_per_query_max,
-    };
-    first_batch(handles, cursor, first)
+    first_batch(handles, RawBatches::in_session(cursor, session), sight).await
 }
 
-fn first_batch(handles: &OpenHandles, mut cursor: OpenCursor, first: Option<RawBatch>) -> Reply {
-    let batch = cursor.take(first)?;
+/// The answer of a query that cannot match anything.
+pub(crate) fn nothing() -> RawDocumentBuf {
+    reply(0, &Batch { documents: Permitted::none(), is_last: true })
+}
+
+async fn first_batch(handles: &OpenHandles, batches: RawBatches, sight: Sight) -> Reply {
+    let mut cursor = OpenCursor { batches, sight, documents_left: handles.limits().documents_per_query_max };
+    let batch = cursor.next().await?;
+    cursor.batches = cursor.batches.release();
     let id = if batch.is_last { 0 } else { handles.keep_cursor(cursor)? };
     Ok(reply(id, &batch))
 }
@@ -65,13 +114,9 @@ fn first_batch(handles: &OpenHandles, mut cursor: OpenCursor, first: Option<RawB
 /// `getMore {cursor}` → `{cursor, documents}`. The number of a cursor that has ended answers an empty last batch.
 pub(crate) async fn get_more(handles: &OpenHandles, arguments: Arguments<'_>) -> Reply {
     let id = cursor_id(arguments)?;
-    let Some(shared) = handles.cursor(id) else {
-        return Ok(reply(0, &Batch { documents: RawArrayBuf::new(), is_last: true }));
-    };
+    let Some(shared) = handles.cursor(id) else { return Ok(nothing()) };
     let mut cursor = shared.lock().await;
-    let next = cursor.next().await;
-    let batch = next.and_then(|next| cursor.take(next));
-    match batch {
+    match cursor.next().await {
         Ok(batch) if batch.is_last => {
             handles.forget_cursor(id);
             Ok(reply(0, &batch))
@@ -90,56 +135,92 @@ pub(crate) fn kill(handles: &OpenHandles, arguments: Arguments<'_>) -> Reply {
     Ok(RawDocumentBuf::new())
 }
 
-/// The first document of a query that asked for one batch with one document.
-pub(crate) async fn only_document(cursor: RawBatchCursor) -> Result<Option<RawDocumentBuf>, ServiceError> {
-    let mut cursor = cursor;
-    first_document(cursor.next().await.transpose()?)
+/// The first document of a query that may be seen.
+pub(crate) async fn first_document(
+    mut batches: RawBatches,
+    sight: &mut Sight,
+) -> Result<Option<Permitted<RawDocumentBuf>>, ServiceError> {
+    while let Some(batch) = batches.next().await? {
+        for document in batch.doc_slices()? {
+            let Some(document) = document?.as_document() else { continue };
+            let shown = match sight {
+                Sight::System => Some(Permitted::granted_without_rules_to_the_system_user(document.to_owned())),
+                Sight::Exact(plan) => plan.permit(document.to_owned()),
+                Sight::Derived(literals) => Some(literals.permit_result(document.to_owned())),
+                Sight::Each(visible) => visible.view(document).await?,
+            };
+            if shown.is_some() {
+                return Ok(shown);
+            }
+        }
+    }
+    Ok(None)
 }
 
-/// The same for a cursor of a session.
-pub(crate) async fn only_document_in_session(
-    mut cursor: SessionRawBatchCursor,
-    session: &mut SessionUse,
-) -> Result<Option<RawDocumentBuf>, ServiceError> {
-    let first = cursor.stream(session.session()).next().await.transpose()?;
-    first_document(first)
-}
-
-fn first_document(batch: Option<RawBatch>) -> Result<Option<RawDocumentBuf>, ServiceError> {
-    let Some(batch) = batch else { return Ok(None) };
-    let first = batch.doc_slices()?.into_iter().next().transpose()?;
-    Ok(first.and_then(|first| first.as_document()).map(ToOwned::to_owned))
-}
+/// Documents looked at before other work of the thread gets its turn.
+const DOCUMENTS_AT_ONCE: usize = 500;
 
 impl OpenCursor {
-    async fn next(&mut self) -> Result<Option<RawBatch>, ServiceError> {
-        Ok(match &mut self.batches {
-            Batches::Alone(cursor) => cursor.next().await.transpose()?,
-            Batches::InSession(cursor, session) => {
-                let mut session = session.lock().await;
-                cursor.stream(session.client_session()).next().await.transpose()?
+    /// The next batch that holds something, or the last one.
+    async fn next(&mut self) -> Result<Batch, ServiceError> {
+        loop {
+            let Some(raw) = self.batches.next().await? else {
+                return Ok(Batch { documents: Permitted::none(), is_last: true });
+            };
+            let batch = match &mut self.sight {
+                Sight::Each(visible) => view(visible, &mut self.documents_left, &raw).await?,
+                Sight::System | Sight::Exact(_) | Sight::Derived(_) => self.take(&raw)?,
+            };
+            if batch.is_last
+                || !batch.documents.get().as_bytes().is_empty() && batch.documents.get().into_iter().next().is_some()
+            {
+                return Ok(batch);
             }
-        })
+        }
     }
 
-    fn take(&mut self, batch: Option<RawBatch>) -> Result<Batch, ServiceError> {
-        let Some(batch) = batch else {
-            return Ok(Batch { documents: RawArrayBuf::new(), is_last: true });
-        };
+    /// A batch that nothing has to be taken out of.
+    fn take(&mut self, batch: &RawBatch) -> Result<Batch, ServiceError> {
         let documents = batch.doc_slices()?;
         let mut count = 0;
         for document in documents {
             document?;
             count += 1;
         }
-        if count >= self.documents_left {
+        let (kept, is_last) = if count >= self.documents_left {
             let kept = documents.into_iter().take(self.documents_left).filter_map(Result::ok).collect();
             self.documents_left = 0;
-            return Ok(Batch { documents: kept, is_last: true });
-        }
-        self.documents_left -= count;
-        Ok(Batch { documents: documents.to_owned(), is_last: is_last(&batch) })
+            (kept, true)
+        } else {
+            self.documents_left -= count;
+            (documents.to_owned(), is_last(batch))
+        };
+        let documents = match &self.sight {
+            Sight::System => Permitted::granted_without_rules_to_the_system_user(kept),
+            Sight::Exact(plan) => plan.permit_all(kept).unwrap_or_else(Permitted::none),
+            Sight::Derived(literals) => literals.permit_result(kept),
+            Sight::Each(_) => Permitted::none(),
+        };
+        Ok(Batch { documents, is_last })
     }
+}
+
+async fn view(visible: &mut Visible, documents_left: &mut usize, batch: &RawBatch) -> Result<Batch, ServiceError> {
+    let mut documents = Permitted::none();
+    for (index, document) in batch.doc_slices()?.into_iter().enumerate() {
+        let Some(document) = document?.as_document() else { continue };
+        if index % DOCUMENTS_AT_ONCE == DOCUMENTS_AT_ONCE - 1 {
+            tokio::task::yield_now().await;
+        }
+        if let Some(shown) = visible.view(document).await? {
+            documents.push(shown);
+            *documents_left = documents_left.saturating_sub(1);
+        }
+        if *documents_left == 0 || visible.is_done() {
+            return Ok(Batch { documents, is_last: true });
+        }
+    }
+    Ok(Batch { documents, is_last: is_last(batch) })
 }
 
 /// Whether the server has closed its side.
@@ -151,7 +232,7 @@ fn is_last(batch: &RawBatch) -> bool {
 fn reply(id: i32, batch: &Batch) -> RawDocumentBuf {
     let mut reply = RawDocumentBuf::new();
     reply.append(cstr!("cursor"), id);
-    reply.append(cstr!("documents"), &batch.documents);
+    reply.append(cstr!("documents"), batch.documents.get());
     reply
 }
 

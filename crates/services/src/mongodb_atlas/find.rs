@@ -4,10 +4,13 @@ use bson::raw::{RawBson, RawDocumentBuf};
 use bson::{Bson, Document, cstr};
 use mongodb::options::{CountOptions, FindOptions};
 
+use rules::Permitted;
+
 use super::connection::DataSource;
+use super::cursor::{self, RawBatches, Sight};
 use super::filter::filter;
 use super::handles::OpenHandles;
-use super::{cursor, session};
+use super::session;
 use crate::ServiceError;
 use crate::arguments::{Arguments, append_count};
 use crate::error::Reply;
@@ -18,10 +21,10 @@ pub(crate) async fn find(source: &DataSource, handles: &OpenHandles, arguments: 
     let options = find_options(arguments.options()?)?;
     let query = collection.find(filter(arguments)?).with_options(options);
     match session::acquire(source, handles, arguments).await? {
-        None => cursor::open(handles, query.batch().await?).await,
+        None => cursor::open(handles, query.batch().await?, Sight::System).await,
         Some(mut session) => {
             let found = query.session(session.session()).batch().await?;
-            cursor::open_in_session(handles, found, session).await
+            cursor::open_in_session(handles, found, session, Sight::System).await
         }
     }
 }
@@ -34,14 +37,14 @@ pub(crate) async fn find_one(source: &DataSource, handles: &OpenHandles, argumen
     options.limit = Some(-1);
     options.batch_size = None;
     let query = collection.find(filter(arguments)?).with_options(options);
-    let found = match session::acquire(source, handles, arguments).await? {
-        None => cursor::only_document(query.batch().await?).await?,
+    let batches = match session::acquire(source, handles, arguments).await? {
+        None => RawBatches::alone(query.batch().await?),
         Some(mut session) => {
             let found = query.session(session.session()).batch().await?;
-            cursor::only_document_in_session(found, &mut session).await?
+            RawBatches::in_session(found, session)
         }
     };
-    Ok(value_reply(found))
+    Ok(value_reply(cursor::first_document(batches, &mut Sight::System).await?))
 }
 
 /// `count {db, collection, filter, options}` → `{value}`.
@@ -49,10 +52,22 @@ pub(crate) async fn find_one(source: &DataSource, handles: &OpenHandles, argumen
 /// Outside a session this is the count command, which knows `$where` and `$near`; transactions do not know it, so inside a
 /// session it is an aggregation.
 pub(crate) async fn count(source: &DataSource, handles: &OpenHandles, arguments: Arguments<'_>) -> Reply {
-    let query = filter(arguments)?;
+    let count = count_matching(source, handles, arguments, filter(arguments)?).await?;
+    let mut reply = RawDocumentBuf::new();
+    append_count(&mut reply, cstr!("value"), count);
+    Ok(reply)
+}
+
+/// How many documents match a query, with the call's options and session.
+pub(crate) async fn count_matching(
+    source: &DataSource,
+    handles: &OpenHandles,
+    arguments: Arguments<'_>,
+    query: Document,
+) -> Result<u64, ServiceError> {
     let options = arguments.options()?;
-    let count = match session::acquire(source, handles, arguments).await? {
-        None => count_command(source, arguments, query).await?,
+    match session::acquire(source, handles, arguments).await? {
+        None => count_command(source, arguments, query).await,
         Some(mut session) => {
             let collection = source.collection::<Document>(arguments.text("db")?, arguments.text("collection")?);
             let mut count_options = CountOptions::default();
@@ -63,12 +78,9 @@ pub(crate) async fn count(source: &DataSource, handles: &OpenHandles, arguments:
             count_options.max_time = options.milliseconds("maxTimeMS")?;
             count_options.read_concern = options.read_concern()?;
             count_options.comment = options.optional_bson("comment")?;
-            collection.count_documents(query).with_options(count_options).session(session.session()).await?
+            Ok(collection.count_documents(query).with_options(count_options).session(session.session()).await?)
         }
-    };
-    let mut reply = RawDocumentBuf::new();
-    append_count(&mut reply, cstr!("value"), count);
-    Ok(reply)
+    }
 }
 
 async fn count_command(source: &DataSource, arguments: Arguments<'_>, query: Document) -> Result<u64, ServiceError> {
@@ -115,7 +127,7 @@ async fn count_command(source: &DataSource, arguments: Arguments<'_>, query: Doc
     })
 }
 
-fn find_options(options: Arguments<'_>) -> Result<FindOptions, ServiceError> {
+pub(crate) fn find_options(options: Arguments<'_>) -> Result<FindOptions, ServiceError> {
     let mut find_options = FindOptions::default();
     find_options.projection = options.optional_document("projection")?;
     find_options.sort = options.optional_document("sort")?;
@@ -137,10 +149,10 @@ fn find_options(options: Arguments<'_>) -> Result<FindOptions, ServiceError> {
 }
 
 /// `{value: document | null}`.
-pub(crate) fn value_reply(document: Option<RawDocumentBuf>) -> RawDocumentBuf {
+pub(crate) fn value_reply(document: Option<Permitted<RawDocumentBuf>>) -> RawDocumentBuf {
     let mut reply = RawDocumentBuf::new();
     match document {
-        Some(document) => reply.append(cstr!("value"), document),
+        Some(document) => reply.append(cstr!("value"), document.into_inner()),
         None => reply.append(cstr!("value"), RawBson::Null),
     }
     reply

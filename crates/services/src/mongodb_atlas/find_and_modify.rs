@@ -6,6 +6,8 @@ use mongodb::options::{
     FindOneAndDeleteOptions, FindOneAndReplaceOptions, FindOneAndUpdateOptions, ReturnDocument, UpdateModifications,
 };
 
+use rules::Permitted;
+
 use super::connection::DataSource;
 use super::filter::filter;
 use super::find::value_reply;
@@ -53,7 +55,7 @@ pub(crate) async fn find_one_and_delete(source: &DataSource, handles: &OpenHandl
         None => delete.await?,
         Some(mut session) => delete.session(session.session()).await?,
     };
-    Ok(value_reply(found))
+    Ok(value_reply(found.map(Permitted::granted_without_rules_to_the_system_user)))
 }
 
 async fn modify(
@@ -82,7 +84,7 @@ async fn modify(
         None => update.await?,
         Some(mut session) => update.session(session.session()).await?,
     };
-    Ok(value_reply(found))
+    Ok(value_reply(found.map(Permitted::granted_without_rules_to_the_system_user)))
 }
 
 async fn replace(
@@ -110,7 +112,7 @@ async fn replace(
         None => replace.await?,
         Some(mut session) => replace.session(session.session()).await?,
     };
-    Ok(value_reply(found))
+    Ok(value_reply(found.map(Permitted::granted_without_rules_to_the_system_user)))
 }
 
 fn return_document(options: Arguments<'_>) -> Result<ReturnDocument, ServiceError> {

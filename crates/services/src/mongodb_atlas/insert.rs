@@ -32,16 +32,7 @@ pub(crate) async fn insert_one(source: &DataSource, handles: &OpenHandles, argum
 
 /// `insertMany {db, collection, documents, options}` → `{insertedIds}`, in the order of the documents.
 pub(crate) async fn insert_many(source: &DataSource, handles: &OpenHandles, arguments: Arguments<'_>) -> Reply {
-    let mut documents = Vec::new();
-    for document in arguments.raw_array("documents")? {
-        match document? {
-            RawBsonRef::Document(document) => documents.push(with_id(document)?),
-            _ => return Err(arguments.invalid("documents", "an array of objects")),
-        }
-    }
-    if documents.is_empty() {
-        return Err(ServiceError::invalid("insertMany: 'documents' must hold at least one document"));
-    }
+    let documents = documents(arguments)?;
     let mut ids = RawArrayBuf::new();
     for document in &documents {
         ids.push(id_of(document)?);
@@ -56,6 +47,21 @@ pub(crate) async fn insert_many(source: &DataSource, handles: &OpenHandles, argu
     let mut reply = RawDocumentBuf::new();
     reply.append(cstr!("insertedIds"), ids);
     Ok(reply)
+}
+
+/// The documents of `insertMany`, each with its `_id`.
+pub(crate) fn documents(arguments: Arguments<'_>) -> Result<Vec<RawDocumentBuf>, ServiceError> {
+    let mut documents = Vec::new();
+    for document in arguments.raw_array("documents")? {
+        match document? {
+            RawBsonRef::Document(document) => documents.push(with_id(document)?),
+            _ => return Err(arguments.invalid("documents", "an array of objects")),
+        }
+    }
+    if documents.is_empty() {
+        return Err(ServiceError::invalid("insertMany: 'documents' must hold at least one document"));
+    }
+    Ok(documents)
 }
 
 pub(crate) fn insert_many_options(options: Arguments<'_>) -> Result<InsertManyOptions, ServiceError> {

@@ -27,6 +27,7 @@
 //! | `commitTransaction`, `abortTransaction`, `endSession` | `session` | `{}` |
 
 mod aggregate;
+mod as_user;
 mod bulk_write;
 mod connection;
 mod cursor;
@@ -72,7 +73,9 @@ pub(crate) async fn call(
         .ok_or_else(|| ServiceError::UnknownAction { service: service.to_owned(), action: action.to_owned() })?;
     if access != Access::Handle {
         check_names(arguments)?;
-        authorize(source, users, arguments, authority).await?;
+        if let Authority::User(id) = authority {
+            return as_user::call(source, handles, users, id, action, arguments).await;
+        }
         if source.is_read_only() && access == Access::Write {
             return Err(ServiceError::invalid(format!(
                 "{action}: service '{service}' is a data lake, which is read only"
@@ -125,18 +128,4 @@ fn check_names(arguments: Arguments<'_>) -> Result<(), ServiceError> {
         }
     }
     Ok(())
-}
-
-/// Until the rules engine decides, a rules user has no rule for any collection.
-async fn authorize(
-    source: &DataSource,
-    users: &RulesUsers,
-    arguments: Arguments<'_>,
-    authority: &Authority,
-) -> Result<(), ServiceError> {
-    let Authority::User(id) = authority else { return Ok(()) };
-    let database = arguments.optional_text("db")?.unwrap_or_default();
-    let collection = arguments.optional_text("collection")?.unwrap_or_default();
-    let _ = (users.get(id).await?.access(), source.rules().of(database, collection));
-    Err(ServiceError::NoMatchingRule { database: database.to_owned(), collection: collection.to_owned() })
 }

@@ -30,6 +30,8 @@ pub(crate) struct OpenSession {
     transaction: Option<i32>,
     /// Whether it is neither committed nor aborted.
     is_open: bool,
+    /// Whether a denied write aborted it: nothing more may happen as if in it.
+    is_denied: bool,
 }
 
 /// Exclusive use of a session for one operation.
@@ -47,6 +49,16 @@ impl SessionUse {
 
     pub fn in_transaction(&self) -> bool {
         self.in_transaction
+    }
+
+    /// Gives the transaction up: a denied write leaves nothing of it.
+    pub async fn deny(&mut self) {
+        self.guard.is_denied = true;
+        if std::mem::take(&mut self.guard.is_open)
+            && let Err(error) = self.guard.client_session().abort_transaction().await
+        {
+            tracing::debug!(%error, "a transaction was left to its timeout");
+        }
     }
 }
 
@@ -77,6 +89,8 @@ pub(crate) async fn acquire(
         let number = transaction_number(transaction)?;
         if guard.transaction != Some(number) {
             start_transaction(&mut guard, transaction, number).await?;
+        } else if guard.is_denied {
+            return Err(no_such_transaction("the transaction was aborted: one of its writes was denied"));
         }
     }
     Ok(Some(SessionUse { shared, guard, in_transaction: transaction.is_some() }))
@@ -91,6 +105,7 @@ async fn start_transaction(open: &mut OpenSession, argument: Arguments<'_>, numb
     open.client_session().start_transaction().with_options(options).await?;
     open.transaction = Some(number);
     open.is_open = true;
+    open.is_denied = false;
     Ok(())
 }
 
@@ -100,12 +115,10 @@ pub(crate) async fn commit(handles: &OpenHandles, arguments: Arguments<'_>) -> R
     let (shared, number) = named_transaction(handles, arguments)?;
     let mut open = shared.lock().await;
     if open.transaction != Some(number) {
-        return Err(ServiceError::Command {
-            code: 251,
-            code_name: "NoSuchTransaction".to_owned(),
-            text: "the transaction was never started: its first operation failed".to_owned(),
-            labels: Vec::new(),
-        });
+        return Err(no_such_transaction("the transaction was never started: its first operation failed"));
+    }
+    if open.is_denied {
+        return Err(no_such_transaction("the transaction was aborted: one of its writes was denied"));
     }
     // Whatever the answer, it can no longer be aborted.
     open.is_open = false;
@@ -137,6 +150,15 @@ pub(crate) async fn end(handles: &OpenHandles, arguments: Arguments<'_>) -> Repl
         }
     }
     Ok(RawDocumentBuf::new())
+}
+
+fn no_such_transaction(text: &str) -> ServiceError {
+    ServiceError::Command {
+        code: 251,
+        code_name: "NoSuchTransaction".to_owned(),
+        text: text.to_owned(),
+        labels: Vec::new(),
+    }
 }
 
 fn named_transaction(
