@@ -7,6 +7,7 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use app_model::AppIdentity;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bson::oid::ObjectId;
@@ -17,7 +18,6 @@ use isolate::{Outcome, Usage};
 use serde_json::{Map, Value as Json, json};
 
 use crate::addresses::Caller;
-use crate::identity::AppIdentity;
 use crate::query;
 use crate::webhook::{Handler, canonical_headers};
 use crate::{AppSettings, HandlerKind, HttpCall, Target};

@@ -18,7 +18,6 @@ mod functions;
 pub mod fuzzing;
 mod host;
 mod http_call;
-mod identity;
 mod query;
 mod running_app;
 mod settings;

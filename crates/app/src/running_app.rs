@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
-use app_model::{App, RunAs, ServiceKind, ValueContent};
+use app_model::{App, AppIdentity, RunAs, ServiceKind, ValueContent};
 use futures::future::BoxFuture;
 use isolate::{AppCode, FrameAuthority, FunctionSource, Host, Invocation, Outcome, ServiceEntry};
 use rules::AppValues;
@@ -15,7 +15,6 @@ use services::RunContext;
 use crate::addresses::Caller;
 use crate::function_log::AppLabels;
 use crate::functions::Functions;
-use crate::identity::AppIdentity;
 use crate::webhook::{self, Handlers, Origins};
 use crate::{Answer, AppSettings, CallError, HttpCall, LogRecord, LogSink};
 

@@ -73,7 +73,8 @@ impl Connection {
         self.client.shutdown().await;
     }
 
-    pub(crate) fn client(&self) -> &Client {
+    /// The pool, for what keeps state of its own on the deployment: users and logs.
+    pub fn client(&self) -> &Client {
         &self.client
     }
 }

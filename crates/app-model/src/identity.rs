@@ -4,16 +4,17 @@ use sha2::{Digest, Sha256};
 
 /// 24-hex ids of one app, derived from its client app id.
 #[derive(Debug, Clone)]
-pub(crate) struct AppIdentity {
+pub struct AppIdentity {
     /// `app_id` of log entries, `context.app.id`.
     pub app: String,
     /// `group_id` of log entries, `context.app.projectId`.
     pub group: String,
-    /// `domain_id` of log entries.
+    /// `domain_id` of log entries, tokens and profiles.
     pub domain: String,
 }
 
 impl AppIdentity {
+    /// The ids of an app.
     pub fn of(client_app_id: &str) -> Self {
         let derive = |purpose: &str| {
             let mut digest = Sha256::new();
