@@ -78,10 +78,11 @@
 
   // A method or accessor that users see: writable, configurable, not enumerable, and without `prototype`.
   prelude.defineMethods = (target, methods) => {
-    for (const key of ownKeys(methods)) {
-      const descriptor = getOwnPropertyDescriptor(methods, key);
+    const keys = ownKeys(methods);
+    for (let i = 0; i < keys.length; i++) {
+      const descriptor = getOwnPropertyDescriptor(methods, keys[i]);
       descriptor.enumerable = false;
-      defineProperty(target, key, { __proto__: null, ...descriptor });
+      defineProperty(target, keys[i], { __proto__: null, ...descriptor });
     }
     return target;
   };

@@ -2,5 +2,9 @@
 (function (prelude) {
   "use strict";
 
-  prelude.globals.utils = { crypto: prelude.crypto, jwt: prelude.jwt };
+  const { globalThis: global } = prelude.primordials;
+
+  prelude.later([[global, ["utils"]]], () => ({
+    __proto__: null, utils: { crypto: prelude.crypto, jwt: prelude.jwt },
+  }));
 })

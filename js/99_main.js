@@ -40,7 +40,7 @@
   define("ArrayBuffer", ArrayBuffer);
   for (const name of ReflectOwnKeys(prelude.globals)) define(name, prelude.globals[name]);
 
-  if (prelude.materializeCursor !== undefined) native.registerEntry("materializeCursor", prelude.materializeCursor);
+  native.registerEntry("materializeCursor", (handle) => prelude.materializeCursor(handle));
 
   // The letters BSON knows; `g`, `y` and `d` say how a script uses an expression, not what it matches.
   native.registerEntry("regExpOptions", (expression) =>

@@ -10,6 +10,7 @@ mod failure;
 mod host;
 mod invocation;
 mod limits;
+pub mod measure;
 mod memory;
 pub(crate) mod ops;
 mod outcome;

@@ -104,23 +104,36 @@ pub(crate) fn entry<'s>(scope: &mut v8::PinScope<'s, '_>, name: &str) -> Option<
     value.try_into().ok()
 }
 
-/// Makes the constructor function by which Rust creates instances of a BSON kind quickly.
-pub(crate) fn set_kind(scope: &mut v8::PinScope, kind: u32, prototype: v8::Local<v8::Object>) -> Option<()> {
-    let source = v8::String::new(scope, "(function () {})")?;
-    let constructor = v8::Script::compile(scope, source, None)?.run(scope)?;
-    let constructor = v8::Local::<v8::Object>::try_from(constructor).ok()?;
-    let key = v8::String::new(scope, "prototype")?;
-    constructor.set(scope, key.into(), prototype.into())?;
-    record(scope).set_index(scope, kind, constructor.into())?;
-    Some(())
+/// The value of a property made by `defineLater`. `None` with a pending exception.
+pub(crate) fn later_value<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    name: v8::Local<v8::Value>,
+) -> Option<v8::Local<'s, v8::Value>> {
+    let load = entry(scope, "laterValue")?;
+    let receiver = v8::undefined(scope).into();
+    load.call(scope, receiver, &[name])
 }
 
-/// A new, unbranded instance of a BSON kind; a plain object when no script registered the kind.
+/// Keeps the constructor function by which Rust makes instances of a BSON kind.
+pub(crate) fn set_kind(scope: &mut v8::PinScope, kind: u32, constructor: v8::Local<v8::Function>) -> Option<()> {
+    record(scope).set_index(scope, kind, constructor.into()).map(drop)
+}
+
+fn kind_constructor<'s>(scope: &mut v8::PinScope<'s, '_>, kind: u32) -> Option<v8::Local<'s, v8::Function>> {
+    record(scope).get_index(scope, kind)?.try_into().ok()
+}
+
+/// A new, unbranded instance of a BSON kind; a plain object when the classes cannot be set up for want of stack.
 pub(crate) fn instance<'s>(scope: &mut v8::PinScope<'s, '_>, kind: u32) -> v8::Local<'s, v8::Object> {
-    let record = record(scope);
-    record
-        .get_index(scope, kind)
-        .and_then(|value| v8::Local::<v8::Function>::try_from(value).ok())
+    if kind_constructor(scope, kind).is_none() {
+        v8::tc_scope!(let scope, scope);
+        let name = v8::String::new(scope, "bson").expect("a short string");
+        later_value(scope, name.into());
+        if scope.has_terminated() {
+            scope.terminate_execution();
+        }
+    }
+    kind_constructor(scope, kind)
         .and_then(|constructor| constructor.new_instance(scope, &[]))
         .unwrap_or_else(|| v8::Object::new(scope))
 }

@@ -30,19 +30,42 @@ const RUNS_MAX: u32 = 2_000;
 /// Heap above the first measurement at which an isolate is replaced after a collection.
 const HEAP_GROWTH_BYTES_MAX: usize = 12 << 20;
 
+/// External memory V8 believes in; beyond it, it gives up.
+const PRESSURE_BYTES_MAX: usize = 32 << 30;
+
+/// One full collection, at once: external memory is announced that is more than half of the heap limit, which V8 answers
+/// by collecting, and taken back. `low_memory_notification` makes several collections and gives freed pages back to the
+/// system, which the next contexts then fault in again; with one every 32 contexts that is a third of a context's cost.
+pub(crate) fn collect_garbage(isolate: &mut v8::Isolate) {
+    let pressure = (isolate.get_heap_statistics().heap_size_limit() / 2 + (64 << 20)).min(PRESSURE_BYTES_MAX);
+    let pressure = i64::try_from(pressure).expect("bounded");
+    isolate.adjust_amount_of_external_allocated_memory(pressure);
+    isolate.adjust_amount_of_external_allocated_memory(-pressure);
+}
+
 /// A deno_core runtime that is entered only while it is used, so that many share a thread.
-struct Runtime(ManuallyDrop<JsRuntime>);
+pub(crate) struct Runtime(ManuallyDrop<JsRuntime>);
 
 impl Runtime {
     /// Needs a tokio context: V8 posts delayed tasks.
-    fn new(options: RuntimeOptions) -> Result<Self, IsolateError> {
+    pub(crate) fn new(
+        snapshot: &'static [u8],
+        params: v8::CreateParams,
+        budget: &Arc<ArrayBudget>,
+    ) -> Result<Self, IsolateError> {
+        let options = RuntimeOptions {
+            extensions: vec![snapshot::extension()],
+            startup_snapshot: Some(snapshot),
+            create_params: Some(params.array_buffer_allocator(budget.allocator()).allow_atomics_wait(false)),
+            ..RuntimeOptions::default()
+        };
         let mut runtime = JsRuntime::try_new(options).map_err(|error| IsolateError::Runtime(error.to_string()))?;
         // SAFETY: creation entered the isolate on this thread; it is entered again for every use.
         unsafe { runtime.v8_isolate().exit() };
         Ok(Self(ManuallyDrop::new(runtime)))
     }
 
-    fn with<R>(&mut self, work: impl FnOnce(&mut JsRuntime) -> R) -> R {
+    pub(crate) fn with<R>(&mut self, work: impl FnOnce(&mut JsRuntime) -> R) -> R {
         /// Leaves the isolate on every way out, a panic included.
         struct Exit(v8::UnsafeRawIsolatePtr);
         impl Drop for Exit {
@@ -123,6 +146,8 @@ pub(crate) struct WarmIsolate {
     pub(crate) last_used: Instant,
     pub(crate) runs: u32,
     contexts_since_collection: u32,
+    /// Whether anything has run since the last trim.
+    has_garbage: bool,
     baseline_bytes: usize,
     heap_before_bytes: usize,
 }
@@ -136,16 +161,8 @@ impl WarmIsolate {
     ) -> Result<Self, IsolateError> {
         let key = IsolateKey::new(&code, limits);
         let budget = ArrayBudget::new(limits.array_buffer_bytes_max);
-        let params = v8::CreateParams::default()
-            .heap_limits(0, BASELINE_BYTES + limits.heap_bytes_max)
-            .array_buffer_allocator(budget.allocator())
-            .allow_atomics_wait(false);
-        let mut runtime = Runtime::new(RuntimeOptions {
-            extensions: vec![snapshot::extension()],
-            startup_snapshot: Some(snapshot),
-            create_params: Some(params),
-            ..RuntimeOptions::default()
-        })?;
+        let params = v8::CreateParams::default().heap_limits(0, BASELINE_BYTES + limits.heap_bytes_max);
+        let mut runtime = Runtime::new(snapshot, params, &budget)?;
         let guard = Rc::new(HeapGuard::default());
         let (state, baseline_bytes) = runtime.with(|runtime| {
             let (callback_guard, callback_budget) = (guard.clone(), budget.clone());
@@ -168,6 +185,7 @@ impl WarmIsolate {
             last_used: Instant::now(),
             runs: 0,
             contexts_since_collection: 0,
+            has_garbage: false,
             baseline_bytes,
             heap_before_bytes: baseline_bytes,
         })
@@ -191,6 +209,7 @@ impl WarmIsolate {
             (realms.take(isolate), isolate.get_heap_statistics().used_heap_size())
         });
         self.contexts_since_collection += 1;
+        self.has_garbage = true;
         self.heap_before_bytes = before;
         realm
     }
@@ -234,6 +253,17 @@ impl WarmIsolate {
         });
     }
 
+    /// Nobody has used the isolate for a while: its garbage goes, and the memory back to the system. False when there is
+    /// nothing to do.
+    pub(crate) fn trim(&mut self) -> bool {
+        let has_garbage = std::mem::take(&mut self.has_garbage);
+        if has_garbage {
+            self.contexts_since_collection = 0;
+            self.runtime.with(|runtime| runtime.v8_isolate().low_memory_notification());
+        }
+        has_garbage
+    }
+
     /// Work between runs: publish compiled code, collect garbage, make spare contexts. False when the isolate should be
     /// replaced instead of used again.
     pub(crate) fn maintain(&mut self, spares: usize) -> bool {
@@ -256,7 +286,7 @@ impl WarmIsolate {
             }
             let mut fit = true;
             if collect {
-                isolate.low_memory_notification();
+                collect_garbage(isolate);
                 let statistics = isolate.get_heap_statistics();
                 fit = statistics.used_heap_size() <= baseline + HEAP_GROWTH_BYTES_MAX
                     && statistics.number_of_detached_contexts() == 0;

@@ -16,6 +16,11 @@ use crate::{Outcome, RunErrorKind, Usage, crash, failure, run};
 /// Idle isolates that nobody used for this long are dropped.
 const IDLE_MAX: Duration = Duration::from_secs(300);
 
+/// How often a thread looks after its idle isolates, and how long one must have been idle to be trimmed. One is trimmed
+/// at a time: it takes milliseconds, in which the thread runs nothing.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+const TRIM_AFTER: Duration = Duration::from_secs(1);
+
 /// Isolates of this thread that no run has now, least recently used first.
 struct Isolates {
     idle: Vec<WarmIsolate>,
@@ -48,7 +53,8 @@ pub(crate) fn main(pool: &Arc<PoolShared>, worker: &Arc<WorkerShared>) {
 
 async fn serve(pool: &Arc<PoolShared>, worker: &Arc<WorkerShared>, life: &Arc<ThreadLife>) {
     let isolates = Rc::new(RefCell::new(Isolates { idle: Vec::new(), count: 0 }));
-    let mut housekeeping = tokio::time::interval(Duration::from_secs(30));
+    let mut housekeeping = tokio::time::interval(LOOK_INTERVAL);
+    housekeeping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         while worker.active.load(Relaxed) < pool.options.isolates_per_thread_max {
             let job = {
@@ -74,6 +80,14 @@ async fn serve(pool: &Arc<PoolShared>, worker: &Arc<WorkerShared>, life: &Arc<Th
                 isolates.idle.retain(|isolate| isolate.last_used.elapsed() < IDLE_MAX);
                 isolates.count -= before - isolates.idle.len();
                 worker.isolates.store(isolates.count, Relaxed);
+                let watched = Watched { pool, worker };
+                watched.enter();
+                for isolate in isolates.idle.iter_mut().filter(|isolate| isolate.last_used.elapsed() >= TRIM_AFTER) {
+                    if isolate.trim() {
+                        break;
+                    }
+                }
+                watched.leave();
             }
         }
     }

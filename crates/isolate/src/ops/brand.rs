@@ -31,7 +31,7 @@ pub(crate) fn natives() -> Vec<Native> {
         "brand" => brand,
         "kindOf" => kind_of_native,
         "payloadOf" => payload_of_native,
-        "registerBsonPrototype" => register_bson_prototype,
+        "registerBsonKind" => register_bson_kind,
         "registerEntry" => register_entry,
         "newObjectId" => new_object_id,
         "decimal128" => decimal128,
@@ -110,19 +110,15 @@ fn payload_of_native(scope: &mut v8::PinScope, arguments: v8::FunctionCallbackAr
     }
 }
 
-/// `registerBsonPrototype(kind, prototype)`: lets Rust make instances of the kind.
-fn register_bson_prototype(
-    scope: &mut v8::PinScope,
-    arguments: v8::FunctionCallbackArguments,
-    _result: v8::ReturnValue,
-) {
-    let (Some(kind), Ok(prototype)) =
-        (arguments.get(0).uint32_value(scope), v8::Local::<v8::Object>::try_from(arguments.get(1)))
+/// `registerBsonKind(kind, constructor)`: lets Rust make instances of the kind.
+fn register_bson_kind(scope: &mut v8::PinScope, arguments: v8::FunctionCallbackArguments, _result: v8::ReturnValue) {
+    let (Some(kind), Ok(constructor)) =
+        (arguments.get(0).uint32_value(scope), v8::Local::<v8::Function>::try_from(arguments.get(1)))
     else {
-        return throw_type_error(scope, "registerBsonPrototype: a kind and a prototype");
+        return throw_type_error(scope, "registerBsonKind: a kind and a constructor");
     };
-    if realm::set_kind(scope, kind, prototype).is_none() {
-        throw_type_error(scope, "registerBsonPrototype: failed");
+    if realm::set_kind(scope, kind, constructor).is_none() {
+        throw_type_error(scope, "registerBsonKind: failed");
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) mod console;
 pub(crate) mod crypto;
 pub(crate) mod encoding;
 pub(crate) mod functions;
+pub(crate) mod later;
 pub(crate) mod process;
 pub(crate) mod response;
 pub(crate) mod services;
@@ -60,6 +61,7 @@ pub(crate) fn all() -> &'static [Native] {
             crypto::natives(),
             encoding::natives(),
             functions::natives(),
+            later::natives(),
             process::natives(),
             response::natives(),
             services::natives(),
@@ -74,7 +76,8 @@ pub(crate) fn all() -> &'static [Native] {
 
 /// The external references V8 needs to serialise and restore the functions of [`all`].
 pub(crate) fn external_references() -> Vec<v8::ExternalReference> {
-    all().iter().map(|native| v8::ExternalReference { function: native.callback }).collect()
+    let functions = all().iter().map(|native| v8::ExternalReference { function: native.callback });
+    functions.chain([later::external_reference()]).collect()
 }
 
 /// Makes the `native` object with every function of [`all`], in the current context.

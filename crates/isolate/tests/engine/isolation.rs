@@ -7,6 +7,7 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
     trials![
         patched_built_ins,
         late_continuations,
+        parts_set_up_late,
         constructor_walks,
         call_sites,
         hostile_prototypes,
@@ -62,6 +63,48 @@ fn late_continuations() {
         new FinalizationRegistry(() => { context.services.get('mongodb-atlas').db('d').collection('late').insertOne({}) }).register({}, 1); }";
     let second = "exports = async () => { await new Promise(r => setTimeout(r, 20)); return typeof n }";
     assert_eq!(after(first, second), "\"undefined\"");
+}
+
+/// Most of the prelude is set up when it is first looked at (js/01_later.js), perhaps after user code has patched
+/// everything it can reach.
+fn parts_set_up_late() {
+    check(
+        "let seen = '';
+         const spy = (name) => function () { seen += name + ' '; throw new Error(name) };
+         const names = ['ObjectId', 'Long', 'from', 'alloc', 'eq', 'type', 'service', 'authority', 'value', 'get', 'set', 'writable',
+           'enumerable', 'mongodb', 'aws', 'http', 'values', 'bson', 'makeHttp', 'action', 'i'];
+         for (let i = 0; i < names.length; i++) {
+           const name = names[i];
+           Object.defineProperty(Object.prototype, name,
+             { __proto__: null, get: undefined, set: spy('set ' + name), configurable: true });
+         }
+         const taken = ['keys', 'defineProperty', 'getOwnPropertyDescriptor', 'create', 'setPrototypeOf', 'freeze'];
+         for (let i = 0; i < taken.length; i++) Object[taken[i]] = spy('Object.' + taken[i]);
+         for (const name of ['ownKeys', 'apply', 'construct', 'get', 'getOwnPropertyDescriptor']) Reflect[name] = spy('Reflect.' + name);
+         for (const name of ['call', 'apply', 'bind']) Function.prototype[name] = spy(name);
+         for (const name of ['replace', 'slice', 'split']) String.prototype[name] = spy(name);
+         Array.prototype[Symbol.iterator] = spy('iterator');
+         const mongo = context.services.get('mongodb-atlas').db('d').collection('c');
+         return [typeof mongo.find, typeof BSON.ObjectId().toHexString(), typeof EJSON.parse, typeof Buffer.from, typeof URL.canParse, typeof atob,
+           typeof new TextEncoder().encode, typeof process.nextTick, typeof utils.crypto.hash, typeof context.http.get, seen].join()",
+        r#""function,string,function,function,function,function,function,function,function,function,""#,
+    );
+    // A load that ran out of stack is done again.
+    check(
+        "let failed = 0; const names = ['BSON', 'Buffer', 'URL', 'EJSON', 'process', 'utils'];
+         const deep = () => { try { deep() } catch { for (let i = 0; i < names.length; i++) try { globalThis[names[i]] } catch { failed++ } } };
+         deep();
+         return [failed > 0, typeof BSON.ObjectId, typeof Buffer.from, typeof URL.canParse, typeof EJSON.parse, BSON.ObjectId('0123456789ab0123456789ab').toJSON(),
+           EJSON.parse('{\"$oid\":\"0123456789ab0123456789ab\"}') instanceof BSON.ObjectId].join()",
+        r#""true,function,function,function,function,0123456789ab0123456789ab,true""#,
+    );
+    // To scripts they are ordinary properties.
+    check(
+        "const d = Object.getOwnPropertyDescriptor(globalThis, 'Buffer'); EJSON = 5; delete globalThis.URL;
+         return [typeof d.value.from, d.writable, d.enumerable, d.configurable, EJSON, typeof URL, 'atob' in globalThis,
+           Object.keys(globalThis).length].join()",
+        r#""function,true,false,true,5,undefined,true,0""#,
+    );
 }
 
 fn constructor_walks() {
