@@ -21,6 +21,8 @@ pub struct AuthProvider {
     pub metadata_fields: Vec<Json>,
     /// OAuth only.
     pub redirect_uris: Vec<String>,
+    /// Google and Facebook only: domains of e-mail addresses that are let in; empty for all.
+    pub domain_restrictions: Vec<String>,
 }
 
 /// Custom user data (http-surface 1.10).

@@ -237,7 +237,13 @@ fn of_owner(owner: &KeyOwner, id: &str) -> Result<Document, AuthError> {
 }
 
 fn key_identity(id: ObjectId, name: &str) -> ProvenIdentity {
-    ProvenIdentity { provider_type: "api-key", id: id.to_hex(), data: doc! { "name": name }, user_id: Some(id) }
+    ProvenIdentity {
+        provider_type: "api-key",
+        id: id.to_hex(),
+        data: doc! { "name": name },
+        claims: Document::new(),
+        user_id: Some(id),
+    }
 }
 
 fn hash(key: &str) -> [u8; 32] {

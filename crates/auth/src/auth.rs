@@ -64,7 +64,7 @@ impl Auth {
     /// Reads the configuration of the providers; what is wrong in it is logged, and refuses everybody.
     pub fn new(app: Arc<App>, parts: AuthParts) -> Self {
         Self {
-            providers: Providers::new(&app),
+            providers: Providers::new(&app, &parts.fetch, parts.accounts.settings()),
             custom_data: CustomData::new(app.custom_user_data.as_ref(), parts.custom_data_client.as_ref()),
             accounts: parts.accounts,
             mailer: parts.mailer,

@@ -76,6 +76,7 @@ impl StoredAccount {
             provider_type: "local-userpass",
             id: self.account.id.clone(),
             data: doc! { "email": &self.account.email },
+            claims: Document::new(),
             user_id: Some(self.id),
         }
     }

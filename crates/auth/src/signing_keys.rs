@@ -96,7 +96,10 @@ impl Accounts {
             keys.insert(id, key.clone());
         }
         let keys = Arc::new(keys);
-        *self.keys().known.lock() = Some(Known { keys: Arc::clone(&keys), loaded: Instant::now() });
+        // That there is none is not worth remembering: another call is just making the first.
+        if !keys.is_empty() {
+            *self.keys().known.lock() = Some(Known { keys: Arc::clone(&keys), loaded: Instant::now() });
+        }
         Ok(keys)
     }
 

@@ -43,7 +43,10 @@ pub struct UserFilter {
 pub(crate) struct ProvenIdentity {
     pub provider_type: &'static str,
     pub id: String,
+    /// What becomes part of `user.data`.
     pub data: Document,
+    /// What else the identity tells: the claims that a custom token has to have.
+    pub claims: Document,
     /// For identities of ours, so that the first user of one has its id.
     pub user_id: Option<ObjectId>,
 }
@@ -60,8 +63,13 @@ impl ProvenIdentity {
         format!("{}:{}", self.provider_type, self.id)
     }
 
+    /// `data` of the identity, as functions see it.
+    fn told(&self) -> Document {
+        told(self.claims.clone(), &self.data)
+    }
+
     fn to_document(&self) -> Document {
-        doc! { "key": self.key(), "id": &self.id, "provider_type": self.provider_type, "data": &self.data }
+        doc! { "key": self.key(), "id": &self.id, "provider_type": self.provider_type, "data": &self.data, "claims": &self.claims }
     }
 
     /// The user this identity would make.
@@ -74,7 +82,7 @@ impl ProvenIdentity {
             identities: vec![Identity {
                 id: self.id.clone(),
                 provider_type: self.provider_type.to_owned(),
-                data: self.data.clone(),
+                data: self.told(),
             }],
         }
     }
@@ -103,17 +111,24 @@ impl UserRecord {
     }
 }
 
+fn told(mut claims: Document, data: &Document) -> Document {
+    claims.extend(data.clone());
+    claims
+}
+
 fn read(document: &Document) -> Option<UserRecord> {
     let mut data = Document::new();
     let mut identities = Vec::new();
     for identity in document.get_array("identities").ok()? {
         let identity = identity.as_document()?;
         let of_identity = identity.get_document("data").cloned().unwrap_or_default();
-        data.extend(of_identity.clone());
+        let claims = identity.get_document("claims").cloned().unwrap_or_default();
+        let told = told(claims, &of_identity);
+        data.extend(of_identity);
         identities.push(Identity {
             id: identity.get_str("id").ok()?.to_owned(),
             provider_type: identity.get_str("provider_type").ok()?.to_owned(),
-            data: of_identity,
+            data: told,
         });
     }
     Some(UserRecord {
@@ -217,15 +232,24 @@ impl Accounts {
 
     /// The user of an identity, with what the provider says now.
     pub(crate) async fn find_user_of(&self, identity: &ProvenIdentity) -> Result<Option<UserRecord>, AuthError> {
-        let Some(found) = self.find_user_by(doc! { "identities.key": identity.key() }).await? else { return Ok(None) };
-        let is_changed = found.user.identities.iter().any(|known| {
-            known.provider_type == identity.provider_type && known.id == identity.id && known.data != identity.data
-        });
+        let found = self.find_user_by(doc! { "identities.key": identity.key() }).await?;
+        let Some(mut found) = found else { return Ok(None) };
+        let told = identity.told();
+        let is_this = |known: &&mut Identity| known.provider_type == identity.provider_type && known.id == identity.id;
+        let Some(known) = found.user.identities.iter_mut().find(is_this) else { return Ok(Some(found)) };
+        // Claims such as the expiry change with every token and are not worth a write of their own.
+        let without_claims = |data: &Document| -> Document {
+            let is_data = |name: &String| identity.data.contains_key(name) || !identity.claims.contains_key(name);
+            data.iter().filter(|(name, _)| is_data(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+        };
+        let is_changed = without_claims(&known.data) != without_claims(&told);
+        known.data = told;
         if found.is_disabled || !(is_changed || self.is_due(&found)) {
             return Ok(Some(found));
         }
         let mut set = self.activity(&found);
         set.insert("identities.$.data", &identity.data);
+        set.insert("identities.$.claims", &identity.claims);
         let users = self.collection(Name::Users).await?;
         let document = users
             .find_one_and_update(doc! { "identities.key": identity.key() }, doc! { "$set": set })

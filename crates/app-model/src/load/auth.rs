@@ -99,6 +99,7 @@ fn read_provider(fields: &Fields<'_>, key: &str, failed: bool, problems: &mut Pr
         secret_config: Map::new(),
         metadata_fields: Vec::new(),
         redirect_uris: Vec::new(),
+        domain_restrictions: Vec::new(),
     };
     let name = fields.filled_text("name", problems);
     let kind = fields.filled_text("type", problems);
@@ -130,13 +131,19 @@ fn read_provider(fields: &Fields<'_>, key: &str, failed: bool, problems: &mut Pr
     let secret_config = fields.object("secret_config", problems);
     let metadata_fields = fields.array("metadata_fields", problems);
     let redirect_uris = fields.texts("redirect_uris", problems);
-    let complete =
-        !failed && config.is_ok() && secret_config.is_ok() && metadata_fields.is_ok() && redirect_uris.is_ok();
+    let domain_restrictions = fields.texts("domain_restrictions", problems);
+    let complete = !failed
+        && config.is_ok()
+        && secret_config.is_ok()
+        && metadata_fields.is_ok()
+        && redirect_uris.is_ok()
+        && domain_restrictions.is_ok();
     provider.disabled = disabled.map(Option::unwrap_or_default).unwrap_or(true) || !complete;
     provider.config = config.ok().flatten().cloned().unwrap_or_default();
     provider.secret_config = secret_config.ok().flatten().cloned().unwrap_or_default();
     provider.metadata_fields = metadata_fields.ok().flatten().unwrap_or_default().to_vec();
     provider.redirect_uris = redirect_uris.unwrap_or_default();
+    provider.domain_restrictions = domain_restrictions.unwrap_or_default();
     provider
 }
 

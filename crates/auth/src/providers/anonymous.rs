@@ -14,6 +14,7 @@ pub(super) fn new_identity() -> Result<ProvenIdentity, AuthError> {
         provider_type: "anon-user",
         id: format!("{}-{letters}", ObjectId::new().to_hex()),
         data: Document::new(),
+        claims: Document::new(),
         user_id: None,
     })
 }

@@ -42,7 +42,7 @@ fn read_result(result: &Bson) -> Option<ProvenIdentity> {
         }
         _ => return None,
     };
-    Some(ProvenIdentity { provider_type: "custom-function", id, data, user_id: None })
+    Some(ProvenIdentity { provider_type: "custom-function", id, data, claims: Document::new(), user_id: None })
 }
 
 #[cfg(test)]

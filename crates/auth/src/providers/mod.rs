@@ -1,24 +1,41 @@
 //! One file per provider: its configuration in types, and how it finds out who somebody is.
 
 mod anonymous;
+mod apple;
 mod config;
 mod custom_function;
-pub(crate) mod local_userpass;
+mod custom_token;
+mod facebook;
+mod google;
+mod local_userpass;
+mod metadata;
+mod oauth;
+mod openid;
+
+use std::sync::Arc;
 
 use app_model::App;
 
+use self::apple::Apple;
 use self::config::Setup;
 use self::custom_function::CustomFunction;
+use self::custom_token::CustomToken;
+use self::facebook::Facebook;
+use self::google::Google;
 use self::local_userpass::LocalUserpass;
 use crate::users::{ProvenIdentity, UserRecord};
-use crate::{Accounts, AuthError, Caller, Credentials};
+use crate::{Accounts, AuthError, AuthSettings, Caller, Credentials, FetchHttp};
 
 /// The providers of one deployment, read once.
 pub(crate) struct Providers {
     anonymous: Setup<()>,
     local_userpass: Setup<LocalUserpass>,
     api_key: Setup<()>,
+    custom_token: Setup<CustomToken>,
     custom_function: Setup<CustomFunction>,
+    google: Setup<Google>,
+    facebook: Setup<Facebook>,
+    apple: Setup<Apple>,
 }
 
 /// What a provider found out.
@@ -31,12 +48,18 @@ pub(crate) enum Proven {
 
 impl Providers {
     /// What is not configured as it should be refuses everybody, and the log says why.
-    pub fn new(app: &App) -> Self {
+    pub fn new(app: &App, fetch: &Arc<dyn FetchHttp>, settings: &AuthSettings) -> Self {
         Self {
             anonymous: Setup::read(app, "anon-user", |_| Ok(())),
             local_userpass: Setup::read(app, "local-userpass", |provider| LocalUserpass::read(app, provider)),
             api_key: Setup::read(app, "api-key", |_| Ok(())),
+            custom_token: Setup::read(app, "custom-token", |provider| {
+                CustomToken::read(app, provider, fetch, settings)
+            }),
             custom_function: Setup::read(app, "custom-function", CustomFunction::read),
+            google: Setup::read(app, "oauth2-google", |provider| Google::read(app, provider, fetch, settings)),
+            facebook: Setup::read(app, "oauth2-facebook", |provider| Facebook::read(app, provider, fetch, settings)),
+            apple: Setup::read(app, "oauth2-apple", |provider| Apple::read(provider, fetch, settings)),
         }
     }
 
@@ -58,6 +81,7 @@ impl Providers {
         caller: &Caller<'_>,
     ) -> Result<Proven, AuthError> {
         let provider = credentials.provider();
+        let settings = accounts.settings();
         match credentials {
             Credentials::Anonymous => {
                 self.anonymous.ready(provider)?;
@@ -77,12 +101,16 @@ impl Providers {
                 let function = self.custom_function.ready(provider)?;
                 function.prove(payload, caller).await.map(Proven::Identity)
             }
-            Credentials::CustomToken(_) | Credentials::Google(_) | Credentials::Facebook(_) | Credentials::Apple(_) => {
-                Err(AuthError::ProviderUnavailable {
-                    provider: provider.to_owned(),
-                    reason: "this build does not check its tokens yet".to_owned(),
-                })
+            Credentials::CustomToken(token) => {
+                self.custom_token.ready(provider)?.prove(token, settings).await.map(Proven::Identity)
             }
+            Credentials::Google(shown) => {
+                self.google.ready(provider)?.prove(shown, settings).await.map(Proven::Identity)
+            }
+            Credentials::Facebook(shown) => {
+                self.facebook.ready(provider)?.prove(shown, settings).await.map(Proven::Identity)
+            }
+            Credentials::Apple(token) => self.apple.ready(provider)?.prove(token, settings).await.map(Proven::Identity),
         }
     }
 }
