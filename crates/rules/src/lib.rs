@@ -11,6 +11,7 @@
 //! text and compare dates and numbers of every width (rules-and-users 1.5, 1.7).
 
 mod access;
+mod change;
 mod data_source_rules;
 mod error;
 pub mod expression;

@@ -11,5 +11,7 @@ mod fixture;
 mod read;
 #[path = "rules/same_answer.rs"]
 mod same_answer;
+#[path = "rules/watch.rs"]
+mod watch;
 #[path = "rules/write.rs"]
 mod write;

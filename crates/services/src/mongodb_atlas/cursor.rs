@@ -13,16 +13,23 @@ use rules::{Literals, Permitted, ReadPlan};
 use super::as_user::Visible;
 use super::handles::OpenHandles;
 use super::session::{OpenSession, SessionUse};
+use super::watch::Changes;
 use crate::ServiceError;
 use crate::arguments::Arguments;
 use crate::error::Reply;
 
 /// A cursor with batches left to fetch.
 pub(crate) struct OpenCursor {
-    batches: RawBatches,
+    batches: Source,
     sight: Sight,
     /// Documents it may still give before it ends silently.
     documents_left: usize,
+}
+
+/// Where documents come from.
+enum Source {
+    Batches(Box<RawBatches>),
+    Changes(Box<Changes>),
 }
 
 /// What makes documents of the database permitted ones.
@@ -98,15 +105,26 @@ pub(crate) async fn open_in_session(
     first_batch(handles, RawBatches::in_session(cursor, session), sight).await
 }
 
+/// The answer of a query that has given nothing yet.
+pub(crate) fn empty(id: i32) -> RawDocumentBuf {
+    reply(id, &Batch { documents: Permitted::none(), is_last: false })
+}
+
 /// The answer of a query that cannot match anything.
 pub(crate) fn nothing() -> RawDocumentBuf {
     reply(0, &Batch { documents: Permitted::none(), is_last: true })
 }
 
 async fn first_batch(handles: &OpenHandles, batches: RawBatches, sight: Sight) -> Reply {
-    let mut cursor = OpenCursor { batches, sight, documents_left: handles.limits().documents_per_query_max };
+    let mut cursor = OpenCursor {
+        batches: Source::Batches(Box::new(batches)),
+        sight,
+        documents_left: handles.limits().documents_per_query_max,
+    };
     let batch = cursor.next().await?;
-    cursor.batches = cursor.batches.release();
+    if let Source::Batches(batches) = cursor.batches {
+        cursor.batches = Source::Batches(Box::new(batches.release()));
+    }
     let id = if batch.is_last { 0 } else { handles.keep_cursor(cursor)? };
     Ok(reply(id, &batch))
 }
@@ -163,46 +181,60 @@ const DOCUMENTS_AT_ONCE: usize = 500;
 impl OpenCursor {
     /// The next batch that holds something, or the last one.
     async fn next(&mut self) -> Result<Batch, ServiceError> {
+        let batches = match &mut self.batches {
+            Source::Batches(batches) => batches,
+            Source::Changes(changes) => {
+                return Ok(match changes.next(&mut self.sight).await? {
+                    Some(documents) => Batch { documents, is_last: false },
+                    None => Batch { documents: Permitted::none(), is_last: true },
+                });
+            }
+        };
         loop {
-            let Some(raw) = self.batches.next().await? else {
+            let Some(raw) = batches.next().await? else {
                 return Ok(Batch { documents: Permitted::none(), is_last: true });
             };
             let batch = match &mut self.sight {
                 Sight::Each(visible) => view(visible, &mut self.documents_left, &raw).await?,
-                Sight::System | Sight::Exact(_) | Sight::Derived(_) => self.take(&raw)?,
+                Sight::System | Sight::Exact(_) | Sight::Derived(_) => {
+                    take(&self.sight, &mut self.documents_left, &raw)?
+                }
             };
-            if batch.is_last
-                || !batch.documents.get().as_bytes().is_empty() && batch.documents.get().into_iter().next().is_some()
-            {
+            if batch.is_last || batch.documents.get().into_iter().next().is_some() {
                 return Ok(batch);
             }
         }
     }
 
-    /// A batch that nothing has to be taken out of.
-    fn take(&mut self, batch: &RawBatch) -> Result<Batch, ServiceError> {
-        let documents = batch.doc_slices()?;
-        let mut count = 0;
-        for document in documents {
-            document?;
-            count += 1;
-        }
-        let (kept, is_last) = if count >= self.documents_left {
-            let kept = documents.into_iter().take(self.documents_left).filter_map(Result::ok).collect();
-            self.documents_left = 0;
-            (kept, true)
-        } else {
-            self.documents_left -= count;
-            (documents.to_owned(), is_last(batch))
-        };
-        let documents = match &self.sight {
-            Sight::System => Permitted::granted_without_rules_to_the_system_user(kept),
-            Sight::Exact(plan) => plan.permit_all(kept).unwrap_or_else(Permitted::none),
-            Sight::Derived(literals) => literals.permit_result(kept),
-            Sight::Each(_) => Permitted::none(),
-        };
-        Ok(Batch { documents, is_last })
+    /// A cursor over changes.
+    pub fn of_changes(changes: Changes, sight: Sight) -> Self {
+        Self { batches: Source::Changes(Box::new(changes)), sight, documents_left: usize::MAX }
     }
+}
+
+/// A batch that nothing has to be taken out of.
+fn take(sight: &Sight, documents_left: &mut usize, batch: &RawBatch) -> Result<Batch, ServiceError> {
+    let documents = batch.doc_slices()?;
+    let mut count = 0;
+    for document in documents {
+        document?;
+        count += 1;
+    }
+    let (kept, is_last) = if count >= *documents_left {
+        let kept = documents.into_iter().take(*documents_left).filter_map(Result::ok).collect();
+        *documents_left = 0;
+        (kept, true)
+    } else {
+        *documents_left -= count;
+        (documents.to_owned(), is_last(batch))
+    };
+    let documents = match sight {
+        Sight::System => Permitted::granted_without_rules_to_the_system_user(kept),
+        Sight::Exact(plan) => plan.permit_all(kept).unwrap_or_else(Permitted::none),
+        Sight::Derived(literals) => literals.permit_result(kept),
+        Sight::Each(_) => Permitted::none(),
+    };
+    Ok(Batch { documents, is_last })
 }
 
 async fn view(visible: &mut Visible, documents_left: &mut usize, batch: &RawBatch) -> Result<Batch, ServiceError> {

@@ -9,6 +9,7 @@
 //! | `find` S | `filter`, `options` | `{cursor, documents}` |
 //! | `findOne` S | `filter`, `options` | `{value}` |
 //! | `aggregate` S | `pipeline`, `options`; without `collection` on the database | `{cursor, documents}` |
+//! | `watch` | `filter`, `ids` | `{cursor, documents}`; for the client API, not offered to functions |
 //! | `getMore` | `cursor` | `{cursor, documents}` |
 //! | `killCursor` | `cursor` | `{}` |
 //! | `count` S | `filter`, `options` | `{value}` |
@@ -41,6 +42,7 @@ mod insert;
 mod names;
 mod session;
 mod update;
+mod watch;
 
 use crate::arguments::Arguments;
 use crate::error::Reply;
@@ -86,6 +88,7 @@ pub(crate) async fn call(
         "find" => find::find(source, handles, arguments).await,
         "findOne" => find::find_one(source, handles, arguments).await,
         "aggregate" => aggregate::aggregate(source, handles, arguments).await,
+        "watch" => watch::watch(source, handles, arguments).await,
         "getMore" => cursor::get_more(handles, arguments).await,
         "killCursor" => cursor::kill(handles, arguments),
         "count" => find::count(source, handles, arguments).await,
@@ -112,7 +115,9 @@ pub(crate) async fn call(
 
 fn access(action: &str) -> Option<Access> {
     Some(match action {
-        "find" | "findOne" | "aggregate" | "count" | "distinct" | "getCollectionNames" | "getDBNames" => Access::Read,
+        "find" | "findOne" | "aggregate" | "count" | "distinct" | "watch" | "getCollectionNames" | "getDBNames" => {
+            Access::Read
+        }
         "insertOne" | "insertMany" | "updateOne" | "updateMany" | "replaceOne" | "deleteOne" | "deleteMany"
         | "findOneAndUpdate" | "findOneAndReplace" | "findOneAndDelete" | "bulkWrite" => Access::Write,
         "getMore" | "killCursor" | "commitTransaction" | "abortTransaction" | "endSession" => Access::Handle,

@@ -9,6 +9,7 @@ mod available;
 mod insert;
 mod read;
 mod visible;
+mod watch;
 mod write;
 
 use std::sync::Arc;
@@ -70,6 +71,7 @@ pub(super) async fn call(
         "count" => call.count().await,
         "distinct" => call.distinct().await,
         "aggregate" => call.aggregate().await,
+        "watch" => call.watch().await,
         "insertOne" => call.insert_one().await,
         "insertMany" => call.insert_many().await,
         _ => call.write().await,

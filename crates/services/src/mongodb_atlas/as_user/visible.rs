@@ -43,6 +43,16 @@ impl Visible {
         }
     }
 
+    /// What the user gets of an event of a change stream.
+    pub async fn view_change(&self, event: &Document) -> Result<Option<Permitted<Document>>, ServiceError> {
+        // Functions may decide otherwise by now.
+        let user = self.user.afresh();
+        let access = user.access();
+        let plan = access.plan_reads(&self.rules).await;
+        let everything = plan.is_exact() && plan.candidates() == rules::Candidates::Everything;
+        Ok(access.view_change(&self.rules, &self.filters, &self.guard, everything, event).await?)
+    }
+
     /// Whether everything that was asked for has been given.
     pub fn is_done(&self) -> bool {
         self.limit == Some(0)
