@@ -119,7 +119,10 @@ fn bench(arguments: &[String]) -> Result<(), String> {
     say("building the benchmarks and the server in release mode");
     // One package at a time, so that the server is built exactly as `serve` builds it and nothing is built twice.
     run(cargo().args(["build", "--release", "--package", "server"]))?;
-    run(cargo().args(["run", "--quiet", "--release", "--package", "bench", "--"]).args(arguments))
+    run(cargo().args(["run", "--quiet", "--release", "--package", "bench", "--"]).args(arguments))?;
+    say("building the benchmark of a fresh context");
+    // With the server beside it, so that what both share is not built again with other features.
+    run(cargo().args(["bench", "--quiet", "--package", "server", "--package", "isolate", "--bench", "context"]))
 }
 
 fn v8_command(arguments: &[String]) -> Result<(), String> {
