@@ -5,11 +5,20 @@ use std::process::ExitCode;
 /// Contexts per measurement, and between two collections.
 const COUNT: u32 = 2_000;
 const PER_COLLECTION: u32 = 32;
+/// Idle isolates held at once to learn what one takes.
+const ISOLATES: usize = 30;
 /// Measurements; the median is printed.
 const ROUNDS: usize = 5;
 
 fn main() -> ExitCode {
     isolate::init_platform();
+    match isolate::measure::idle_isolate_bytes(ISOLATES) {
+        Ok(bytes) => println!("idle isolate with a spare context: {:.2} MB resident", bytes as f64 / 1_048_576.0),
+        Err(error) => {
+            eprintln!("context: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         match isolate::measure::context_cost(COUNT, PER_COLLECTION) {

@@ -65,6 +65,36 @@ pub fn context_cost(count: u32, per_collection: u32) -> Result<ContextCost, Isol
     }))
 }
 
+/// Resident memory that one idle isolate with one unused context takes, bytes: the growth by `count` of them, shared out.
+/// Needs [`crate::init_platform`] before.
+///
+/// # Errors
+/// No snapshot or isolate can be made.
+pub fn idle_isolate_bytes(count: usize) -> Result<usize, IsolateError> {
+    let snapshot = platform::start_up_snapshot()?;
+    platform::keep_anchor_isolate(snapshot)?;
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _context = tokio.enter();
+    let make = || {
+        let budget = ArrayBudget::new(64 << 20);
+        let mut runtime = Runtime::new(snapshot, v8::CreateParams::default().heap_limits(0, 256 << 20), &budget)?;
+        let mut realms = Realms::new();
+        runtime.with(|runtime| realms.prepare(runtime.v8_isolate(), 1));
+        // Dropped in this order.
+        Ok::<_, IsolateError>((realms, runtime))
+    };
+    let _first = make()?;
+    let before = resident_bytes()?;
+    let isolates = (0..count).map(|_| make()).collect::<Result<Vec<_>, _>>()?;
+    Ok(resident_bytes()?.saturating_sub(before) / isolates.len().max(1))
+}
+
+fn resident_bytes() -> Result<usize, IsolateError> {
+    const PAGE_BYTES: usize = 4096;
+    let pages = std::fs::read_to_string("/proc/self/statm")?;
+    Ok(pages.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * PAGE_BYTES)
+}
+
 /// CPU time of all threads of this process so far.
 fn cpu() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
