@@ -5,6 +5,7 @@
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -81,6 +82,8 @@ pub struct Server {
     socket_directory: Option<PathBuf>,
     address: Option<SocketAddr>,
     threads: Vec<JoinHandle<()>>,
+    /// The listening sockets, to wake who waits at them.
+    listening: Vec<UnixStream>,
 }
 
 /// What connections and background threads share.
@@ -236,6 +239,11 @@ pub fn open(directory: impl AsRef<Path>, options: Options) -> Result<Server, Err
         threads.push(thread);
         Ok(())
     };
+    // Shutting a listening socket down ends the wait at it, also when its file is gone.
+    let mut listening = vec![UnixStream::from(OwnedFd::from(unix.try_clone().map_err(listen_error)?))];
+    if let Some(listener) = &tcp {
+        listening.push(UnixStream::from(OwnedFd::from(listener.try_clone().map_err(listen_error)?)));
+    }
     let accepting = Arc::clone(&shared);
     spawn("unix", Box::new(move || accept(&accepting, || unix.accept().map(|(stream, _)| Stream::Unix(stream)))))?;
     if let Some(listener) = tcp {
@@ -257,7 +265,7 @@ pub fn open(directory: impl AsRef<Path>, options: Options) -> Result<Server, Err
     spawn("reaper", Box::new(move || reap(&reaping)))?;
     let expiring = Arc::clone(&shared);
     spawn("ttl", Box::new(move || expire(&expiring)))?;
-    Ok(Server { shared, socket, socket_directory, address, threads })
+    Ok(Server { shared, socket, socket_directory, address, threads, listening })
 }
 
 fn socket_path(directory: &Path, options: &Options) -> Result<(PathBuf, Option<PathBuf>), Error> {
@@ -321,10 +329,9 @@ impl Server {
         }
         drop(self.shared.changed_lock.lock());
         self.shared.changed.notify_all();
-        // A connection of our own wakes each listener.
-        drop(UnixStream::connect(&self.socket));
-        if let Some(address) = self.address {
-            drop(TcpStream::connect(address));
+        for socket in &self.listening {
+            // It fails only for a socket that is shut down already.
+            drop(socket.shutdown(std::net::Shutdown::Both));
         }
         self.shared.store.stop();
         let deadline = Instant::now() + self.shared.options.shutdown_grace;

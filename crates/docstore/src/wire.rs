@@ -16,6 +16,7 @@ pub const MESSAGE_BYTES_MAX: usize = 48_000_000;
 const HEADER_BYTES: usize = 16;
 const OP_REPLY: i32 = 1;
 const OP_QUERY: i32 = 2004;
+const OP_COMPRESSED: i32 = 2012;
 const OP_MSG: i32 = 2013;
 
 const CHECKSUM_PRESENT: u32 = 1;
@@ -97,7 +98,7 @@ pub fn read(stream: &mut impl Read) -> Result<Message, Broken> {
         return Err(Broken::Garbage("length out of bounds"));
     }
     let opcode = word(12);
-    if opcode != OP_MSG && opcode != OP_QUERY {
+    if ![OP_MSG, OP_QUERY, OP_COMPRESSED].contains(&opcode) {
         return Err(Broken::Garbage("unknown operation"));
     }
     // Grows with what arrives: a header alone costs no memory.
@@ -107,7 +108,21 @@ pub fn read(stream: &mut impl Read) -> Result<Message, Broken> {
         return Err(Broken::Closed);
     }
     let id = word(4);
-    if opcode == OP_QUERY { parse_query(id, &payload) } else { parse_message(id, &header, &payload) }
+    match opcode {
+        OP_QUERY => parse_query(id, &payload),
+        // No compressor was offered in the handshake.
+        OP_COMPRESSED => Ok(Message {
+            id,
+            form: Form::Message,
+            wants_reply: true,
+            body: Err(CommandError::new(
+                code::PROTOCOL_ERROR,
+                "OP_COMPRESSED is not supported: the handshake agreed on no compressor; MongoDB itself supports it",
+            )),
+            sequences: Vec::new(),
+        }),
+        _ => parse_message(id, &header, &payload),
+    }
 }
 
 fn split<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], Broken> {
@@ -352,6 +367,14 @@ mod test {
                 drop(read(&mut bytes.as_slice()));
             }
         }
+    }
+
+    #[test]
+    fn compression_is_refused_politely() {
+        let mut bytes = message(0, &body(bson::doc! { "ping": 1 }));
+        bytes[12..16].copy_from_slice(&OP_COMPRESSED.to_le_bytes());
+        let parsed = read(&mut bytes.as_slice()).unwrap();
+        assert_eq!((parsed.id, parsed.body.unwrap_err().code), (7, code::PROTOCOL_ERROR));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bson::{Document, doc};
+use mongodb::change_stream::event::OperationType;
 use mongodb::{Client, Collection};
 
 const WRITERS: u64 = 6;
@@ -56,10 +57,16 @@ async fn acknowledged_writes_survive_kill() {
     let plain: Arc<Vec<AtomicU64>> = Arc::new((0..WRITERS).map(|_| AtomicU64::new(0)).collect());
     let paired: Arc<Vec<AtomicU64>> = Arc::new((0..WRITERS).map(|_| AtomicU64::new(0)).collect());
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    let mut begun = None;
     for round in 0..rounds {
         let (mut child, uri) = spawn(directory.path());
         let client = Client::with_uri_str(format!("{uri}&serverSelectionTimeoutMS=300")).await.unwrap();
         if round == 0 {
+            // From the first change stream on, changes are logged.
+            let mut stream = client.database("crash").watch().await.unwrap();
+            drop(stream.next_if_any().await.unwrap());
+            begun = stream.resume_token();
+            drop(stream);
             client
                 .database("crash")
                 .run_command(doc! { "createIndexes": "plain", "indexes": [
@@ -146,6 +153,16 @@ async fn acknowledged_writes_survive_kill() {
         let (lefts, rights) =
             (left.count_documents(doc! {}).await.unwrap(), right.count_documents(doc! {}).await.unwrap());
         assert_eq!(lefts, rights, "round {round}: half a transaction");
+        // The log tells of every document that is there, and of no other. (Later its beginning may be gone.)
+        if round < 8 {
+            let mut stream = database.watch().resume_after(begun.clone()).await.unwrap();
+            let inserts = collection.count_documents(doc! {}).await.unwrap() + lefts + rights;
+            let mut told = 0;
+            while let Some(event) = stream.next_if_any().await.unwrap() {
+                told += u64::from(event.operation_type == OperationType::Insert);
+            }
+            assert_eq!(told, inserts, "round {round}: the log and the documents differ");
+        }
         drop(client);
         server.shutdown().await.unwrap();
     }

@@ -5,10 +5,10 @@
 
 mod generate;
 
-use bson::{Bson, Document, Timestamp, doc};
+use bson::{Bson, Document, doc};
 use docstore::query::order_key;
 use futures::TryStreamExt;
-use generate::{document, dotted, filter, modification};
+use generate::{document, dotted, filter, modification, timeless};
 use mongodb::error::ErrorKind;
 use mongodb::{Client, Database};
 use proptest::prelude::*;
@@ -71,21 +71,6 @@ fn case() -> impl Strategy<Value = Case> {
                 collation,
             }
         })
-}
-
-/// Without what is replaced by the time of the write.
-fn timeless(document: &Document) -> Document {
-    fn value(given: &Bson) -> Bson {
-        match given {
-            Bson::Timestamp(Timestamp { time: 0, increment: 0 }) => {
-                Bson::Timestamp(Timestamp { time: 0, increment: 1 })
-            }
-            Bson::Document(document) => Bson::Document(timeless(document)),
-            Bson::Array(items) => Bson::Array(items.iter().map(value).collect()),
-            other => other.clone(),
-        }
-    }
-    document.iter().map(|(name, given)| (name.clone(), value(given))).collect()
 }
 
 type Outcome = Result<Vec<Document>, i32>;

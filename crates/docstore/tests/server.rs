@@ -226,6 +226,15 @@ async fn a_command_ends_with_its_time() {
 }
 
 #[tokio::test]
+async fn a_server_stops_although_its_socket_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, client) = start(directory.path()).await;
+    client.database("app").run_command(doc! { "ping": 1 }).await.unwrap();
+    std::fs::remove_file(directory.path().join("docstore.sock")).unwrap();
+    tokio::time::timeout(Duration::from_secs(20), server.shutdown()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn broken_clients_harm_nobody() {
     let directory = tempfile::tempdir().unwrap();
     let (server, client) = start(directory.path()).await;

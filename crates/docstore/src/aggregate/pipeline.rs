@@ -8,6 +8,7 @@ use bson::{Bson, Document};
 use super::add_fields::restore_places;
 use super::expression::OPTIMIZING;
 use super::stage::lookup::Joiner;
+use super::stage::sort::Sort;
 use super::stage::{Match, Place, Stage};
 use super::{CollectionAccess, Row, Rows};
 use crate::error::{CommandError, CommandResult};
@@ -213,6 +214,16 @@ impl Pipeline {
             self.stages.remove(0);
         }
         leading
+    }
+
+    /// Puts the sort and the limit of [`Pipeline::take_leading`] back, for rows that do not come in order.
+    pub fn put_back(&mut self, leading: &Leading) -> CommandResult<()> {
+        let sort = match &leading.sort {
+            Some(sort) => Some(Stage::Sort(Sort::parse(&Bson::Document(sort.clone()), &self.context)?)),
+            None => None,
+        };
+        self.stages.splice(0..0, sort.into_iter().chain(leading.limit.map(Stage::Limit)));
+        Ok(())
     }
 
     /// Takes the `$match` stages at the beginning away; they become one filter.

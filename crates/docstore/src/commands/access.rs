@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bson::{Bson, Document, doc};
 
-use super::read::{parse_hint, resolve, sort_matches};
+use super::read::{parse_hint, resolve};
 use super::write::{UpdateStatement, run_update};
 use super::{Call, ReadPoint, admin};
 use crate::aggregate::{CollectionAccess, Pipeline, PipelineOptions, Row, Rows};
@@ -63,40 +63,25 @@ impl Access {
             Some(sort) => Some(SortSpec::parse(sort, context)?),
             None => None,
         };
-        let limit = leading.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let source: Rows = match collection {
             None => {
                 // Errors of the filter are told even where there is nothing to filter.
                 Filter::parse(&leading.filter, context)?;
                 Box::new(std::iter::empty())
             }
-            Some(collection) => self.leading_rows(&collection, &leading.filter, sort.as_ref(), limit, hint, context)?,
+            Some(collection) => {
+                let (matches, is_sorted) = self.matching(&collection, &leading.filter, sort.as_ref(), hint, context)?;
+                if sort.is_some() && !is_sorted {
+                    // The stage does it, which may use the disk.
+                    pipeline.put_back(&leading)?;
+                    as_rows(matches)
+                } else {
+                    let limit = leading.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+                    Box::new(as_rows(matches).take(limit))
+                }
+            }
         };
         pipeline.run(source, self).map(|rows| (rows, writes))
-    }
-
-    /// Rows of a pipeline's beginning: filtered, sorted, cut.
-    fn leading_rows(
-        &self,
-        collection: &Arc<Collection>,
-        filter: &Document,
-        sort: Option<&SortSpec>,
-        limit: Option<usize>,
-        hint: Option<&Bson>,
-        context: &QueryContext,
-    ) -> CommandResult<Rows> {
-        let (matches, is_sorted) = self.matching(collection, filter, sort, hint, context)?;
-        let as_row = |found: CommandResult<Match>| Ok(Row::Stored(found?.stored));
-        Ok(match sort {
-            Some(sort) if !is_sorted => {
-                let mut sorted = sort_matches(matches, sort, limit)?;
-                if let Some(limit) = limit {
-                    sorted.truncate(limit);
-                }
-                Box::new(sorted.into_iter().map(move |found| as_row(Ok(found))))
-            }
-            _ => Box::new(matches.take(limit.unwrap_or(usize::MAX)).map(as_row)),
-        })
     }
 
     /// Documents that match, in natural order or the order of `sort` where an index has it.
@@ -138,13 +123,17 @@ impl Access {
     }
 }
 
+fn as_rows(matches: Matches) -> Rows {
+    Box::new(matches.map(|found: CommandResult<Match>| Ok(Row::Stored(found?.stored))))
+}
+
 impl CollectionAccess for Access {
     fn find(&self, database: &str, collection: &str, filter: &Document, context: &QueryContext) -> CommandResult<Rows> {
         let namespace = Namespace::new(database, collection)?;
         let (target, mut stages, found) = resolve(&self.point, &namespace)?;
         if stages.is_empty() {
             return match found {
-                Some(found) => self.leading_rows(&found, filter, None, None, None, context),
+                Some(found) => Ok(as_rows(self.matching(&found, filter, None, None, context)?.0)),
                 None => Ok(Box::new(std::iter::empty())),
             };
         }

@@ -313,7 +313,7 @@ pub fn sort_matches(
         bytes_held += found.stored.len() + 64;
         held.push((key, found));
         match keep {
-            Some(keep) if held.len() >= keep.saturating_mul(2).max(1_024) => {
+            Some(keep) if held.len() >= keep.saturating_mul(2).max(1_024) || bytes_held > SORT_BYTES_MAX => {
                 held.sort_by(|(a, _), (b, _)| sort.compare(a, b));
                 held.truncate(keep);
                 bytes_held = held.iter().map(|(_, found)| found.stored.len() + 64).sum();

@@ -388,6 +388,9 @@ pub fn update(call: &mut Call<'_>) -> CommandResult<Reply> {
                 return Err(CommandError::new(40415, format!("BSON field '{PATH}.{field}' is an unknown field.")));
             }
         }
+        if operation.contains_key("sort") && fields::boolean(operation, "multi")?.unwrap_or(false) {
+            return Err(CommandError::failed_to_parse("Cannot specify sort with multi=true"));
+        }
         statements.push(UpdateStatement {
             filter,
             update,

@@ -205,3 +205,18 @@ pub fn modification() -> impl Strategy<Value = Document> {
         update
     })
 }
+
+/// Without what is replaced by the time of the write.
+pub fn timeless(document: &Document) -> Document {
+    fn value(given: &Bson) -> Bson {
+        match given {
+            Bson::Timestamp(Timestamp { time: 0, increment: 0 }) => {
+                Bson::Timestamp(Timestamp { time: 0, increment: 1 })
+            }
+            Bson::Document(document) => Bson::Document(timeless(document)),
+            Bson::Array(items) => Bson::Array(items.iter().map(value).collect()),
+            other => other.clone(),
+        }
+    }
+    document.iter().map(|(name, given)| (name.clone(), value(given))).collect()
+}

@@ -9,7 +9,7 @@ mod graph_lookup;
 mod group;
 pub(super) mod lookup;
 mod redact;
-mod sort;
+pub(super) mod sort;
 mod spill;
 mod union_with;
 mod unwind;

@@ -272,7 +272,9 @@ impl Merge {
     }
 
     fn write(&self, row: Row, run: &Run) -> CommandResult<()> {
-        let document = with_id(row.into_document());
+        // A new `_id` for a document that is found by other fields would be a change of the `_id` it has.
+        let by_id = self.on.iter().any(|path| path == "_id");
+        let document = if by_id { with_id(row.into_document()) } else { row.into_document() };
         let filter = self.filter(&document)?;
         let mut context = self.context.clone();
         let update = match &self.when_matched {
@@ -280,7 +282,7 @@ impl Merge {
                 return run.access.insert(&self.database, &self.collection, document);
             }
             // Nothing changes where it matches; an update that does nothing tells whether it does.
-            WhenMatched::KeepExisting => Bson::Document(doc! { "$set": {} }),
+            WhenMatched::KeepExisting => Bson::Array(vec![Bson::Document(doc! { "$replaceWith": "$$ROOT" })]),
             WhenMatched::Replace => Bson::Document(document.clone()),
             WhenMatched::Merge => {
                 let mut fields = document.clone();
