@@ -5,6 +5,8 @@
 mod aggregate;
 #[path = "rules/bypass.rs"]
 mod bypass;
+#[path = "rules/cost.rs"]
+mod cost;
 #[path = "rules/fixture.rs"]
 mod fixture;
 #[path = "rules/read.rs"]
