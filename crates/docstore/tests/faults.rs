@@ -105,7 +105,9 @@ async fn child_on_a_small_disk() {
         assert!(acknowledged < 5_000, "the disk was never full");
     };
     assert!(acknowledged > 20, "{acknowledged}");
-    assert_eq!(code_of(&error), Some(14031), "{error}");
+    // The write itself meets the full disk, or the engine's background work did just before; then every write is refused.
+    let refused = code_of(&error) == Some(1) && error.to_string().contains("takes no writes since an earlier");
+    assert!(code_of(&error) == Some(14031) || refused, "{error}");
     // Every further write is refused; reads go on.
     let error = collection.insert_one(doc! { "_id": "more" }).await.unwrap_err();
     assert!(code_of(&error).is_some(), "{error}");
