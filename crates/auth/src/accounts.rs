@@ -167,7 +167,13 @@ impl Accounts {
             let indexes = name.indexes(&self.0.settings);
             if !indexes.is_empty() {
                 let collection = self.0.database.collection::<Document>(name.as_str());
-                collection.create_indexes(indexes).await?;
+                match collection.create_indexes(indexes).await {
+                    // Made under another setting of a lifetime, which goes on to count.
+                    Err(error) if has_code(&error, INDEX_OPTIONS_CONFLICT) => {
+                        tracing::warn!(app = self.0.client_app_id, collection = name.as_str(), %error, "an index differs");
+                    }
+                    other => drop(other?),
+                }
             }
         }
         Ok(())
@@ -196,14 +202,19 @@ pub fn database_name(client_app_id: &str) -> String {
     format!("{PREFIX}{readable}~{hash}")
 }
 
+const INDEX_OPTIONS_CONFLICT: i32 = 85;
+const DUPLICATE_KEY: i32 = 11_000;
+
+fn has_code(error: &mongodb::error::Error, code: i32) -> bool {
+    matches!(error.kind.as_ref(), mongodb::error::ErrorKind::Command(error) if error.code == code)
+}
+
 /// Whether a write failed because a unique index has the value already.
 pub(crate) fn is_duplicate(error: &mongodb::error::Error) -> bool {
     use mongodb::error::{ErrorKind, WriteFailure};
-    const DUPLICATE_KEY: i32 = 11_000;
     match error.kind.as_ref() {
         ErrorKind::Write(WriteFailure::WriteError(error)) => error.code == DUPLICATE_KEY,
-        ErrorKind::Command(error) => error.code == DUPLICATE_KEY,
-        _ => false,
+        _ => has_code(error, DUPLICATE_KEY),
     }
 }
 

@@ -92,9 +92,11 @@ impl Auth {
         creates_user: bool,
         caller: &Caller<'_>,
     ) -> Result<Authenticated, AuthError> {
-        let proven = match self.prove(credentials, caller).await {
-            Err(AuthError::InvalidPassword) if creates_user => self.register_unknown(credentials, caller).await?,
-            other => other?,
+        let proven = match credentials {
+            Credentials::EmailPassword { email, password } if creates_user && self.is_unknown(email).await? => {
+                self.register_unknown(email, password, caller).await?
+            }
+            _ => self.prove(credentials, caller).await?,
         };
         let (user, _, is_new) = self.user_of(proven, creates_user, caller).await?;
         Ok(Authenticated { user: user.user, is_new })
@@ -373,14 +375,21 @@ impl Auth {
         self.accounts.counted(caller, result).await
     }
 
+    async fn is_unknown(&self, email: &str) -> Result<bool, AuthError> {
+        self.providers.local_userpass()?;
+        Ok(self.accounts.email_account(email).await?.is_none())
+    }
+
     /// Somebody with an address that nobody has registered yet (rules-and-users 4.8, step 7).
-    async fn register_unknown(&self, credentials: &Credentials, caller: &Caller<'_>) -> Result<Proven, AuthError> {
-        let Credentials::EmailPassword { email, password } = credentials else {
-            return Err(AuthError::InvalidPassword);
-        };
+    async fn register_unknown(&self, email: &str, password: &str, caller: &Caller<'_>) -> Result<Proven, AuthError> {
         let provider = self.providers.local_userpass()?;
+        self.accounts.check_throttle(caller)?;
         let stored = match provider.register(&self.accounts, self.mailer(), email, password, caller).await {
-            Err(AuthError::NameInUse) => return Err(AuthError::InvalidPassword),
+            // Another call was quicker: it may have been for the same person.
+            Err(AuthError::NameInUse) => {
+                let credentials = Credentials::EmailPassword { email: email.to_owned(), password: password.to_owned() };
+                return self.prove(&credentials, caller).await;
+            }
             other => other?,
         };
         match stored.account.is_confirmed {

@@ -2,14 +2,15 @@
 
 use app_model::CustomUserData;
 use bson::oid::ObjectId;
-use bson::{Bson, Document, doc};
+use bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::{Client, Collection};
 
 use crate::AuthError;
 
 /// Where custom user data is, if anywhere.
 pub(crate) struct CustomData {
-    source: Option<(Collection<Document>, String)>,
+    /// Raw, because the driver takes `{"$oid": "x"}` in a document for a broken ObjectId when it decodes.
+    source: Option<(Collection<RawDocumentBuf>, String)>,
 }
 
 impl CustomData {
@@ -27,12 +28,11 @@ impl CustomData {
     pub async fn of(&self, user_id: &str) -> Result<Document, AuthError> {
         let Some((collection, field)) = &self.source else { return Ok(Document::new()) };
         let find = |id: Bson| collection.find_one(doc! { field: id }).sort(doc! { "_id": 1 });
-        if let Some(document) = find(user_id.into()).await? {
-            return Ok(document);
+        let mut found = find(user_id.into()).await?;
+        if let (None, Ok(id)) = (&found, ObjectId::parse_str(user_id)) {
+            found = find(id.into()).await?;
         }
-        match ObjectId::parse_str(user_id) {
-            Ok(id) => Ok(find(id.into()).await?.unwrap_or_default()),
-            Err(_) => Ok(Document::new()),
-        }
+        let Some(found) = found else { return Ok(Document::new()) };
+        Document::try_from(&*found).map_err(|error| AuthError::Internal(format!("custom user data: {error}")))
     }
 }

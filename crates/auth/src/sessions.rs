@@ -186,12 +186,10 @@ impl Accounts {
     ) -> Result<(ActiveSession, Option<Document>), AuthError> {
         let claims = self.verified_claims(token, Purpose::Access).await?;
         let session_id = text(&claims, "iss")?;
-        let custom_data = match claims.get("user_data") {
-            Some(data) => match Bson::try_from(data.clone()) {
-                Ok(Bson::Document(data)) => Some(data),
-                _ => return Err(refused("user_data is no document")),
-            },
-            None => None,
+        // A document that is no Extended JSON, such as {"$oid": "x"}, is read when the token is used, like one too large.
+        let custom_data = match claims.get("user_data").cloned().map(Bson::try_from) {
+            Some(Ok(Bson::Document(data))) => Some(data),
+            _ => None,
         };
         let mut session = self.active_session(&claims, session_id, None).await?;
         session.user.custom_data = custom_data.clone().unwrap_or_default();

@@ -43,6 +43,9 @@ fn read_field(entry: &Json) -> Result<MetadataField, &'static str> {
         Some(Json::String(name)) => name.clone(),
         Some(_) => return Err("has a 'field_name' that is no text"),
     };
+    if field_name.starts_with('$') {
+        return Err("has a field name that begins with $");
+    }
     if field_name.is_empty() || field_name.chars().count() > FIELD_NAME_CHARACTERS_MAX {
         return Err("has a field name of 0 or more than 64 characters");
     }
@@ -95,7 +98,7 @@ fn find<'a>(claims: &'a Map<String, Json>, path: &[String]) -> Option<&'a Json> 
     }
 }
 
-/// Claims are plain JSON: `{"$oid": …}` in one is an object like any other.
+/// Claims are plain JSON: what looks like Extended JSON is none, and fields that begin with `$` are left out.
 fn plain(value: &Json) -> Bson {
     match value {
         Json::Null => Bson::Null,
@@ -107,7 +110,9 @@ fn plain(value: &Json) -> Bson {
         Json::String(text) => Bson::String(text.clone()),
         Json::Array(values) => Bson::Array(values.iter().map(plain).collect()),
         Json::Object(fields) => {
-            Bson::Document(fields.iter().map(|(name, value)| (name.clone(), plain(value))).collect())
+            // The database does not take such names everywhere.
+            let fields = fields.iter().filter(|(name, _)| !name.starts_with('$'));
+            Bson::Document(fields.map(|(name, value)| (name.clone(), plain(value))).collect())
         }
     }
 }
@@ -149,11 +154,12 @@ mod tests {
         check(json!([{ "name": "nobody" }, { "name": "none" }, { "name": "name.first" }]), Ok(doc! {}));
         check(json!([{ "name": "none", "required": true }]), Err("it has no claim 'none'"));
         check(json!([{ "name": "profile.phone", "required": true }]), Err("it has no claim 'profile.phone'"));
-        check(json!([{ "name": "list" }]), Ok(doc! { "list": ["x", { "$oid": "5f6aae9a82989d521a606369" }] }));
+        check(json!([{ "name": "list" }]), Ok(doc! { "list": ["x", {}] }));
         check(json!([{}]), Err("has no 'name'"));
         check(json!([{ "name": 1 }]), Err("has no 'name'"));
         check(json!([{ "name": "a", "required": "yes" }]), Err("has a 'required' that is not true or false"));
         check(json!([{ "name": "x".repeat(65) }]), Err("has a field name of 0 or more than 64 characters"));
+        check(json!([{ "name": "a", "field_name": "$a" }]), Err("has a field name that begins with $"));
         check(json!(["name"]), Err("is no object"));
     }
 }

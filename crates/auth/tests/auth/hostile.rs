@@ -105,20 +105,21 @@ async fn addresses_cannot_be_told_apart() {
             settings.hashing = HashingQueue::new(slow, 1, 64).expect("a queue");
         });
         auth.register("known@b.c", "secret1", &world.caller()).await.expect("registered");
-        let time = async |email: &str, text: &str| {
-            let mut times = Vec::new();
-            for _ in 0..9 {
-                let start = Instant::now();
-                let result = auth.log_in(&password(email, text), &Device::default(), &world.caller()).await;
-                times.push(start.elapsed());
-                let error = result.expect_err("refused");
-                let seen = (error.error_code(), error.public_message());
-                assert_eq!(seen, (Some("InvalidPassword"), "invalid username/password".to_owned()));
-            }
-            times.sort();
-            times[times.len() / 2]
+        let time = async |email: &str| {
+            let start = Instant::now();
+            let result = auth.log_in(&password(email, "secret2"), &Device::default(), &world.caller()).await;
+            let time = start.elapsed();
+            let error = result.expect_err("refused");
+            let seen = (error.error_code(), error.public_message());
+            assert_eq!(seen, (Some("InvalidPassword"), "invalid username/password".to_owned()));
+            time
         };
-        let (known, unknown) = (time("known@b.c", "secret2").await, time("unknown@b.c", "secret2").await);
+        // The least of many, in turns: what else the machine does only ever adds.
+        let (mut known, mut unknown) = (Duration::MAX, Duration::MAX);
+        for _ in 0..25 {
+            known = known.min(time("known@b.c").await);
+            unknown = unknown.min(time("unknown@b.c").await);
+        }
         let ratio = known.as_secs_f64() / unknown.as_secs_f64();
         assert!((0.5..2.0).contains(&ratio), "known {known:?}, unknown {unknown:?}");
     }

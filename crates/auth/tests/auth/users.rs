@@ -120,6 +120,34 @@ async fn linking_gives_a_user_one_more_way_in() {
     }
 }
 
+/// rules-and-users 3.3: anonymous users go after 90 days without activity, by an index on a field that nobody else has.
+#[tokio::test]
+async fn only_anonymous_users_are_ever_idle() {
+    for world in worlds(Plan::default).await {
+        let users = world.database().collection::<bson::Document>("users");
+        let idle = async || users.count_documents(doc! { "idle_since": { "$exists": true } }).await.expect("counted");
+        let anonymous = world.log_in(Credentials::Anonymous).await.expect("let in");
+        world.log_in(Credentials::CustomToken(world.token("u1"))).await.expect("let in");
+        assert_eq!(idle().await, 1);
+        world.pass(3_600);
+        world.auth.refresh(&anonymous.tokens.refresh_token).await.expect("a token");
+        let found =
+            users.find_one(doc! { "idle_since": { "$exists": true } }).await.expect("looked up").expect("a user");
+        let since = found.get_datetime("idle_since").expect("a date").timestamp_millis() / 1_000;
+        assert_eq!(u64::try_from(since).expect("a time"), world.seconds(), "activity counts");
+        let token = world.auth.refresh(&anonymous.tokens.refresh_token).await.expect("a token");
+        let session = world.auth.verify_access_token(&token).await.expect("a session");
+        let credentials = Credentials::CustomToken(world.token("u2"));
+        world.auth.link(&session, &credentials, &Device::default(), &world.caller()).await.expect("linked");
+        assert_eq!(idle().await, 0);
+        let indexes = users.list_index_names().await.expect("indexes");
+        assert!(indexes.contains(&"idle_since_1".to_owned()), "{indexes:?}");
+        // Another setting of that lifetime does not keep anybody out.
+        let other = world.with_settings(|settings| settings.anonymous_user_idle_max *= 2);
+        other.log_in(&Credentials::Anonymous, &Device::default(), &world.caller()).await.expect("let in");
+    }
+}
+
 /// rules-and-users 3.6.
 #[tokio::test]
 async fn the_creation_function_has_a_veto() {
@@ -179,6 +207,13 @@ async fn custom_data_is_found_by_text_before_object_id() {
         assert!(large.len() < 2_000);
         let large = world.auth.verify_access_token(&large).await.expect("a session");
         assert_eq!(large.user.custom_data.get_str("much").expect("a field").len(), 20_000);
+        // Nor does what cannot be told from Extended JSON keep anybody out.
+        let odd = doc! { "_id": 4, "owner": &login.user.id, "odd": { "$oid": "no id" } };
+        people.delete_one(doc! { "_id": 4 }).await.expect("deleted");
+        people.insert_one(&odd).await.expect("inserted");
+        let token = world.auth.refresh(&login.tokens.refresh_token).await.expect("a token");
+        let session = world.auth.verify_access_token(&token).await.expect("a session");
+        assert_eq!(session.user.custom_data.get("odd"), odd.get("odd"));
         people.drop().await.expect("dropped");
     }
 }
