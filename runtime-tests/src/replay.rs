@@ -69,9 +69,9 @@ pub async fn replay(
     database: &Client,
     upstream: Option<&Upstream>,
 ) -> Result<()> {
-    seed(case, database).await.context("seeding the database")?;
-    let log_start = server.entries().len();
     let mut variables = Variables::of_replay(app_id);
+    seed(case, &variables, database).await.context("seeding the database")?;
+    let log_start = server.entries().len();
     for step in &case.steps {
         if let Some(upstream) = upstream {
             upstream.take_received();
@@ -204,16 +204,20 @@ fn namespace(name: &str) -> Result<(&str, &str)> {
     name.split_once('.').with_context(|| format!("{name} is not `database.collection`"))
 }
 
-async fn seed(case: &Case, database: &Client) -> Result<()> {
+/// Databases of the server's own state: a running server relies on their indexes, so they are never dropped.
+const STATE_PREFIX: &str = "selvedge_";
+
+async fn seed(case: &Case, variables: &Variables, database: &Client) -> Result<()> {
     let mut names: BTreeSet<&str> = case.manifest.databases.iter().map(String::as_str).collect();
     for name in case.seed.keys().chain(case.after.keys()) {
         names.insert(namespace(name)?.0);
     }
-    for name in names {
+    for name in names.into_iter().filter(|name| !name.starts_with(STATE_PREFIX)) {
         database.database(name).drop().await?;
     }
     for (name, documents) in &case.seed {
-        let (database_name, collection) = namespace(name)?;
+        let name = variables.fill(name);
+        let (database_name, collection) = namespace(&name)?;
         let documents = documents
             .iter()
             .map(|document| match Bson::try_from(document.clone())? {
@@ -222,7 +226,12 @@ async fn seed(case: &Case, database: &Client) -> Result<()> {
             })
             .collect::<Result<Vec<Document>>>()?;
         let collection = database.database(database_name).collection::<Document>(collection);
-        if !documents.is_empty() {
+        if database_name.starts_with(STATE_PREFIX) {
+            for document in documents {
+                let query = mongodb::bson::doc! { "_id": document.get("_id").context("state has an _id")? };
+                collection.replace_one(query, document).upsert(true).await?;
+            }
+        } else if !documents.is_empty() {
             collection.insert_many(documents).await?;
         }
     }

@@ -9,7 +9,7 @@ use crate::{CallError, LogRecord};
 /// record that the server closes once it knows the status it sends.
 pub struct Answer {
     /// The response, or why there is none.
-    pub result: Result<WebhookResponse, CallError>,
+    pub result: Result<CallResponse, CallError>,
     /// `Access-Control-Allow-Origin`, when the request's origin may read the answer (http-surface 3.3).
     pub allow_origin: Option<HeaderValue>,
     /// Base of `link` in failure bodies, `None` where the answer carries no link.
@@ -18,9 +18,9 @@ pub struct Answer {
     pub record: Option<LogRecord>,
 }
 
-/// A response made by a handler, or a preflight answer.
+/// A response made by a handler or by the client API, or a preflight answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WebhookResponse {
+pub struct CallResponse {
     /// 200 to 599.
     pub status: StatusCode,
     /// Headers to send; never `Content-Length` or a hop-by-hop header.

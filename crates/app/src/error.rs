@@ -1,6 +1,7 @@
 //! Why a call has no answer of its own.
 
-use isolate::{RunError, RunErrorKind};
+use auth::AuthError;
+use isolate::{HostError, RunError, RunErrorKind};
 
 /// Every way a call can fail. Status and body are in the server's error table (http-surface 3.9).
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,14 @@ pub enum CallError {
         method: String,
         /// Methods it takes, for `Allow`.
         allow: String,
+    },
+    /// The operation of the client API does not take this method.
+    #[error("the operation does not accept {method}")]
+    OperationMethodNotAllowed {
+        /// Method of the request.
+        method: String,
+        /// Methods it takes, for `Allow`.
+        allow: &'static [&'static str],
     },
     /// No endpoint for this route and method, or it is disabled.
     #[error("no endpoint for {method} {route:?}")]
@@ -80,6 +89,38 @@ pub enum CallError {
         /// Decides the text.
         kind: HandlerKind,
     },
+    /// Authentication refused, and may say why.
+    #[error("authentication")]
+    Auth(#[from] AuthError),
+    /// The client API without `Authorization: Bearer …`.
+    #[error("no token")]
+    NoToken,
+    /// Logging out of a session that is over.
+    #[error("no such session")]
+    RefreshTokenNotFound,
+    /// A field of a body is missing.
+    #[error("missing parameter {0:?}")]
+    MissingParameter(String),
+    /// A private function, asked for by a client.
+    #[error("function {0:?} is private")]
+    NotCallable(String),
+    /// Clients have no such action.
+    #[error("service {service:?} has no action {action:?} for clients")]
+    ActionNotFound {
+        /// The service.
+        service: String,
+        /// As asked for.
+        action: String,
+    },
+    /// What a client sent is not what the operation takes.
+    #[error("invalid argument: {0}")]
+    InvalidArgument(String),
+    /// An action of a service, asked for by a client, failed.
+    #[error("service: {}", .0.message)]
+    Service(Box<HostError>),
+    /// An action gives more than an answer may hold.
+    #[error("more than an answer may hold")]
+    AnswerTooLarge,
     /// A bearer token that is not one of ours, or no longer valid.
     #[error("bearer token not accepted")]
     InvalidBearer,
@@ -148,6 +189,7 @@ impl CallError {
             | Self::ServiceNotFound(_)
             | Self::WebhookNotFound(_)
             | Self::MethodNotAllowed { .. }
+            | Self::OperationMethodNotAllowed { .. }
             | Self::EndpointNotFound { .. }
             | Self::OriginNotAllowed
             | Self::AddressNotAllowed
@@ -160,6 +202,14 @@ impl CallError {
             | Self::CredentialsInBothPlaces
             | Self::UnknownCredentials { .. }
             | Self::InvalidBearer
+            | Self::NoToken
+            | Self::RefreshTokenNotFound
+            | Self::MissingParameter(_)
+            | Self::NotCallable(_)
+            | Self::ActionNotFound { .. }
+            | Self::InvalidArgument(_)
+            | Self::Service(_)
+            | Self::AnswerTooLarge
             | Self::RuleNotMatched(_)
             | Self::PayloadInvalid(_) => Fault::Caller,
             Self::Unservable { .. }
@@ -168,6 +218,7 @@ impl CallError {
             | Self::ResponseHeadersTooLarge => Fault::Author,
             Self::TooManyRequests => Fault::Operator,
             Self::Run(error) | Self::RunAsScript(error) => run_fault(error.kind),
+            Self::Auth(error) => auth_fault(error),
             Self::Internal(_) => Fault::Us,
         }
     }
@@ -178,6 +229,19 @@ impl CallError {
             Self::Run(error) | Self::RunAsScript(error) => error.stack.as_deref(),
             _ => None,
         }
+    }
+}
+
+fn auth_fault(error: &AuthError) -> Fault {
+    match error {
+        AuthError::ProviderUnavailable { .. }
+        | AuthError::ConfirmationFailed { .. }
+        | AuthError::ResetFailed { .. }
+        | AuthError::FunctionRefused(_)
+        | AuthError::CreationRefused(_) => Fault::Author,
+        AuthError::Busy | AuthError::MailFailed(_) | AuthError::Database(_) => Fault::Operator,
+        AuthError::Internal(_) => Fault::Us,
+        _ => Fault::Caller,
     }
 }
 

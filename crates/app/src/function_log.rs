@@ -15,12 +15,14 @@ use bson::{Bson, DateTime, Document};
 use bytes::Bytes;
 use http::HeaderMap;
 use isolate::{Outcome, Usage};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
 
 use crate::addresses::Caller;
+use crate::headers::canonical_headers;
 use crate::query;
-use crate::webhook::{Handler, canonical_headers};
-use crate::{AppSettings, HandlerKind, HttpCall, Target};
+use crate::webhook::Handler;
+use crate::{AppSettings, ClientOperation, HttpCall, Target};
 
 /// Takes finished entries. Called on the path of a request: it must not block.
 pub trait LogSink: Send + Sync + 'static {
@@ -62,7 +64,7 @@ pub struct LogEntry {
     id: String,
     request_id: String,
     labels: Arc<AppLabels>,
-    kind: HandlerKind,
+    kind: LogKind,
     /// Path and query as received, `secret` masked.
     request_url: String,
     request_method: String,
@@ -74,9 +76,9 @@ pub struct LogEntry {
     stack: Option<String>,
     messages: Vec<String>,
     usage: Usage,
-    /// Service of a webhook.
+    /// Service of a webhook, or of an action.
     service: Option<String>,
-    /// Webhook, or route of an endpoint.
+    /// Webhook, route of an endpoint, function, action, or operation on accounts.
     name: String,
     /// Handler function of an endpoint.
     function: Option<String>,
@@ -85,9 +87,33 @@ pub struct LogEntry {
     arguments: Option<LoggedArguments>,
 }
 
-/// The arguments as logged: `{query, headers, body}`.
+/// What an entry is about (http-surface 7.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LogKind {
+    Webhook,
+    Endpoint,
+    /// Logging in and out, and accounts.
+    Auth,
+    ApiKey,
+    /// A function, called by a client.
+    Function,
+    /// An action of a service, asked for by a client.
+    ServiceFunction,
+    /// A stream, asked for by a client.
+    ServiceStreamFunction,
+}
+
+/// The arguments as logged.
 #[derive(Debug)]
-struct LoggedArguments {
+enum LoggedArguments {
+    /// `{query, headers, body}`
+    Http(LoggedRequest),
+    /// What a client called a function with; without the values when they are too long to be shown.
+    Call { values: Option<Json>, bytes: usize },
+}
+
+#[derive(Debug)]
+struct LoggedRequest {
     query: Vec<(String, String)>,
     headers: Vec<(String, Vec<String>)>,
     body: LoggedBody,
@@ -121,8 +147,9 @@ impl LogRecord {
         settings: &AppSettings,
     ) -> Self {
         let (kind, name, service) = match &call.target {
-            Target::Webhook { service, webhook } => (HandlerKind::Webhook, webhook.clone(), Some(service.clone())),
-            Target::Endpoint { route } => (HandlerKind::Endpoint, route.clone(), None),
+            Target::Webhook { service, webhook } => (LogKind::Webhook, webhook.clone(), Some(service.clone())),
+            Target::Endpoint { route } => (LogKind::Endpoint, route.clone(), None),
+            Target::Client(operation) => (operation.log_kind(), operation.log_name(), None),
         };
         let query = call.query.clone().unwrap_or_default();
         let request_url = match query.is_empty() {
@@ -172,6 +199,30 @@ impl LogRecord {
         };
     }
 
+    /// A client calls this function, or this action of a service; its arguments unless they are not to be logged.
+    pub(crate) fn called(&mut self, name: &str, service: Option<&str>, arguments: Option<&[Box<RawValue>]>) {
+        name.clone_into(&mut self.entry.name);
+        if let Some(service) = service {
+            self.entry.service = Some(service.to_owned());
+            self.entry.kind = match self.entry.request_method.as_str() {
+                "GET" => LogKind::ServiceStreamFunction,
+                _ => LogKind::ServiceFunction,
+            };
+        }
+        self.entry.arguments = arguments.map(|arguments| {
+            let bytes: usize = arguments.iter().map(|argument| argument.get().len()).sum();
+            let shown = (bytes <= self.body_bytes_max).then(|| {
+                let mut shown: Json = arguments
+                    .iter()
+                    .map(|argument| serde_json::from_str(argument.get()).unwrap_or(Json::Null))
+                    .collect();
+                mask_json(&mut shown);
+                shown
+            });
+            LoggedArguments::Call { values: shown, bytes }
+        });
+    }
+
     pub(crate) fn body_received(&mut self, body: &Bytes) {
         if self.log_arguments {
             // A copy of the beginning, so that a log queue cannot keep large bodies alive.
@@ -198,11 +249,11 @@ impl LogRecord {
         entry.error_code = closing.error_code;
         entry.stack = closing.stack;
         if self.log_arguments {
-            entry.arguments = Some(LoggedArguments {
+            entry.arguments = Some(LoggedArguments::Http(LoggedRequest {
                 query: query::fields(None, &self.query, false),
                 headers: canonical_headers(&self.headers, &entry.caller),
                 body: std::mem::take(&mut self.body),
-            });
+            }));
         }
         entry.trace();
         self.sink.append(Arc::new(entry));
@@ -271,20 +322,28 @@ impl LogEntry {
         put("mem_time_usage", self.memory_time().into());
         put("function_call_location", self.labels.location.clone().into());
         put("function_call_provider_region", self.labels.provider_region.clone().into());
-        let arguments = self.arguments.as_ref().map(LoggedArguments::to_json);
-        let mut function_call = json!({"name": self.function.as_deref().unwrap_or(&self.name)});
-        function_call["arguments"] = arguments.clone().map_or(Json::Null, |arguments| json!([arguments]));
-        if let Some(service) = &self.service {
-            function_call["service"] = service.clone().into();
+        let arguments = match &self.arguments {
+            None | Some(LoggedArguments::Call { values: None, .. }) => Json::Null,
+            Some(LoggedArguments::Http(request)) => json!([request.to_json()]),
+            Some(LoggedArguments::Call { values: Some(values), .. }) => values.clone(),
+        };
+        if self.kind.is_call() {
+            let mut function_call = json!({"name": self.function.as_deref().unwrap_or(&self.name)});
+            function_call["arguments"] = arguments.clone();
+            if let Some(service) = &self.service {
+                function_call["service"] = service.clone().into();
+            }
+            put("function_call", function_call);
         }
-        put("function_call", function_call);
         match self.kind {
-            HandlerKind::Webhook => put("incoming_webhook_name", self.name.clone().into()),
-            HandlerKind::Endpoint => {
+            LogKind::Webhook => put("incoming_webhook_name", self.name.clone().into()),
+            LogKind::Endpoint => {
                 put("function_name", self.function.clone().into());
                 put("endpoint_route", self.name.clone().into());
-                put("endpoint_args", arguments.map_or(Json::Null, |arguments| arguments.to_string().into()));
+                put("endpoint_args", arguments.get(0).map_or(Json::Null, |arguments| arguments.to_string().into()));
             }
+            LogKind::Function => put("function_name", self.name.clone().into()),
+            LogKind::Auth | LogKind::ApiKey | LogKind::ServiceFunction | LogKind::ServiceStreamFunction => {}
         }
         put("user_id", self.user_id.clone().into());
         put("remote_ip_address", self.caller.address.to_string().into());
@@ -337,11 +396,15 @@ impl LogEntry {
         let texts = [&self.error, &self.error_code, &self.stack, &self.user_id, &self.function, &self.service];
         let texts: usize = texts.iter().filter_map(|text| text.as_ref().map(String::len)).sum();
         let messages: usize = self.messages.iter().map(String::len).sum();
-        let arguments = self.arguments.as_ref().map_or(0, |arguments| {
-            let query: usize = arguments.query.iter().map(|(name, value)| name.len() + value.len()).sum();
-            let values = arguments.headers.iter().flat_map(|(name, values)| std::iter::once(name).chain(values));
-            query + values.map(String::len).sum::<usize>() + arguments.body.bytes.len()
-        });
+        let arguments = match &self.arguments {
+            None => 0,
+            Some(LoggedArguments::Call { bytes, .. }) => *bytes,
+            Some(LoggedArguments::Http(request)) => {
+                let query: usize = request.query.iter().map(|(name, value)| name.len() + value.len()).sum();
+                let values = request.headers.iter().flat_map(|(name, values)| std::iter::once(name).chain(values));
+                query + values.map(String::len).sum::<usize>() + request.body.bytes.len()
+            }
+        };
         1_024 + self.request_url.len() + self.name.len() + texts + messages + arguments
     }
 
@@ -403,13 +466,57 @@ impl fmt::Display for Plain<'_> {
     }
 }
 
-impl HandlerKind {
+impl LogKind {
     /// `type` of a log entry.
     fn log_type(self) -> &'static str {
         match self {
             Self::Webhook => "WEBHOOK",
             Self::Endpoint => "ENDPOINT",
+            Self::Auth => "AUTH",
+            Self::ApiKey => "API_KEY",
+            Self::Function => "FUNCTION",
+            Self::ServiceFunction => "SERVICE_FUNCTION",
+            Self::ServiceStreamFunction => "SERVICE_STREAM_FUNCTION",
         }
+    }
+
+    /// Whether code of the app or of a service was called.
+    fn is_call(self) -> bool {
+        match self {
+            Self::Webhook | Self::Endpoint | Self::Function | Self::ServiceFunction | Self::ServiceStreamFunction => {
+                true
+            }
+            Self::Auth | Self::ApiKey => false,
+        }
+    }
+}
+
+impl ClientOperation {
+    fn log_kind(&self) -> LogKind {
+        match self {
+            Self::Location
+            | Self::Login { .. }
+            | Self::EmailPassword(_)
+            | Self::Session
+            | Self::Profile
+            | Self::DeleteUser => LogKind::Auth,
+            Self::CallFunction => LogKind::Function,
+            Self::ApiKeys | Self::ApiKey { .. } | Self::SwitchApiKey { .. } => LogKind::ApiKey,
+        }
+    }
+
+    fn log_name(&self) -> String {
+        match self {
+            Self::Location => "location",
+            Self::Login { provider } => return format!("{provider}/login"),
+            Self::EmailPassword(operation) => return format!("local-userpass/{}", operation.path()),
+            Self::CallFunction => "functions/call",
+            Self::Session => "session",
+            Self::Profile => "profile",
+            Self::DeleteUser => "delete",
+            Self::ApiKeys | Self::ApiKey { .. } | Self::SwitchApiKey { .. } => "api_keys",
+        }
+        .to_owned()
     }
 }
 
@@ -431,7 +538,7 @@ fn is_masked(name: &str) -> bool {
     MASKED.iter().any(|masked| masked.eq_ignore_ascii_case(name))
 }
 
-impl LoggedArguments {
+impl LoggedRequest {
     fn to_json(&self) -> Json {
         let query: Map<String, Json> = self
             .query

@@ -2,8 +2,12 @@
 //! call them.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use app_model::App;
+use auth::{Accounts, Auth, AuthParts, AuthSettings, FetchAnswer, FetchHttp, FetchRequest, OutsideFuture};
 use http::{HeaderMap, HeaderValue};
+use services::mongodb_atlas::{Connection, ConnectionSettings};
 
 use crate::{HandlerKind, query, webhook};
 
@@ -43,6 +47,30 @@ pub fn signature_header(data: &[u8]) {
         HeaderValue::from_static("sha256=828ee180512eaf8a6229eda7eea72323f68e9c0f0093b11a578b0544c5777862"),
     );
     assert!(webhook::check_payload_signature(&headers, HandlerKind::Webhook, secret, body));
+}
+
+/// The users of an app whose database is nowhere; for pipelines that ask for none.
+pub fn users_of_nowhere(app: &Arc<App>) -> Arc<Auth> {
+    struct NoFetch;
+
+    impl FetchHttp for NoFetch {
+        fn fetch(&self, _request: FetchRequest) -> OutsideFuture<'_, Result<FetchAnswer, String>> {
+            Box::pin(async { Err("nothing is fetched here".to_owned()) })
+        }
+    }
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    // Leaked: the driver's background tasks belong to it for as long as the process lives.
+    let runtime = Box::leak(Box::new(runtime.expect("a runtime can be had")));
+    let connection = runtime.block_on(Connection::open("mongodb://127.0.0.1:1", ConnectionSettings::default()));
+    let connection = connection.expect("the connection string is well-formed");
+    let parts = AuthParts {
+        accounts: Accounts::new(connection.client(), &app.app_id, AuthSettings::default()),
+        fetch: Arc::new(NoFetch),
+        mailer: None,
+        custom_data_client: None,
+    };
+    Arc::new(Auth::new(Arc::clone(app), parts))
 }
 
 #[cfg(test)]

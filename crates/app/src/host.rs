@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app_model::App;
+use auth::{Accounts, Auth, AuthParts, AuthSettings};
 use bson::raw::RawDocumentBuf;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -18,6 +19,7 @@ use services::{ActionRules, Registry, RunContext, Service, ServiceError, Service
 
 use url::Url;
 
+use crate::auth_outside::PolicedFetch;
 use crate::running_app::service_entries;
 use crate::{AppState, HostFactory};
 
@@ -122,6 +124,21 @@ impl Outside {
         }
         registry.add(CONTEXT_HTTP, Service::Http(HttpService::open(self.http.clone())));
         Ok(ServiceHosts { registry: Arc::new(registry) })
+    }
+
+    /// The users of one app: their state is kept on the connection of data sources without one of their own.
+    pub fn auth_of(&self, app: &Arc<App>, settings: &AuthSettings) -> Auth {
+        let default = self.connections.get(&self.settings.default_uri);
+        let default = default.expect("every configured connection string was opened");
+        let custom_data_client =
+            app.custom_user_data.as_ref().map(|config| self.connection(&config.service).client().clone());
+        let parts = AuthParts {
+            accounts: Accounts::new(default.client(), &app.app_id, settings.clone()),
+            fetch: Arc::new(PolicedFetch(self.http.clone())),
+            mailer: None,
+            custom_data_client,
+        };
+        Auth::new(app.clone(), parts)
     }
 
     fn twilio(&self, app: &App, name: &str) -> TwilioService {

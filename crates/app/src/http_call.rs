@@ -8,6 +8,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Method};
 
+use crate::ClientOperation;
+
 /// One request for one app. The path is parsed, nothing else is; the body has not been read.
 pub struct HttpCall {
     /// Names the request in answers and logs.
@@ -64,6 +66,8 @@ pub enum Target {
         /// Route with its leading slash; empty when the path ends at `endpoint`.
         route: String,
     },
+    /// Something of the API that the platform's SDKs speak
+    Client(ClientOperation),
 }
 
 /// 24 hex digits, unique per request; `co_id` in logs.

@@ -38,6 +38,14 @@ pub(crate) fn decode_bytes(text: &str) -> Vec<u8> {
     percent_decode_str(&text.replace('+', " ")).collect()
 }
 
+/// Access token and call of a stream, by their names of before and after 2020 (http-surface 2.3).
+pub(crate) const STREAM_PARAMETERS: [&str; 4] = ["baas_at", "baas_request", "stitch_at", "stitch_request"];
+
+/// The first value of a parameter, decoded.
+pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
+    raw_pairs(query).find(|pair| decode(pair.name) == name).map(|pair| decode(pair.value))
+}
+
 /// The first value of `secret`, decoded to bytes (http-surface 3.4.1).
 pub(crate) fn secret(query: &str) -> Option<Vec<u8>> {
     raw_pairs(query).find(|pair| is_secret(pair)).map(|pair| decode_bytes(pair.value))
@@ -58,11 +66,14 @@ pub(crate) fn without_secret(query: &str) -> String {
 }
 
 /// Same as the query, the text of every `secret` replaced; for logs.
+///
+/// So are the parameters of the client API's streams, which carry a token and the arguments.
 pub(crate) fn with_masked_secret(query: &str) -> String {
+    let is_masked = |pair: &RawPair<'_>| is_secret(pair) || STREAM_PARAMETERS.contains(&&*decode(pair.name));
     query
         .split('&')
         .map(|text| match raw_pairs(text).next() {
-            Some(pair) if is_secret(&pair) => format!("{}=***", pair.name),
+            Some(pair) if is_masked(&pair) => format!("{}=***", pair.name),
             _ => text.to_owned(),
         })
         .collect::<Vec<_>>()
@@ -170,6 +181,7 @@ mod tests {
         assert_eq!(without_secret("secret=1"), "");
         assert_eq!(without_secret("a=1&&b"), "a=1&&b");
         assert_eq!(with_masked_secret("a=1&secret=hello&b"), "a=1&secret=***&b");
+        assert_eq!(with_masked_secret("baas_at=token&a"), "baas_at=***&a");
         let left: Vec<_> = fields(None, "secret=1&a=2", true);
         assert_eq!(left, [("a".to_owned(), "2".to_owned())]);
         assert_eq!(fields(None, "secret=1&a=2", false).len(), 2);

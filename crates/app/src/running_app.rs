@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use app_model::{App, AppIdentity, RunAs, ServiceKind, ValueContent};
+use auth::Auth;
 use futures::future::BoxFuture;
 use isolate::{AppCode, FrameAuthority, FunctionSource, Host, Invocation, Outcome, ServiceEntry};
 use rules::AppValues;
@@ -13,10 +14,11 @@ use serde_json::{Map, Value as Json, json};
 use services::RunContext;
 
 use crate::addresses::Caller;
+use crate::cors::Origins;
 use crate::function_log::AppLabels;
-use crate::functions::Functions;
-use crate::webhook::{self, Handlers, Origins};
-use crate::{Answer, AppSettings, CallError, HttpCall, LogRecord, LogSink};
+use crate::functions::{FunctionGuards, Functions};
+use crate::webhook::{self, Handlers};
+use crate::{Answer, AppSettings, CallError, HttpCall, LogRecord, LogSink, Target, client};
 
 /// Runs JavaScript; the isolate pool, or a double in tests.
 pub trait Runner: Send + Sync + 'static {
@@ -57,6 +59,7 @@ impl RunningApp {
         settings: Arc<AppSettings>,
         runner: Arc<dyn Runner>,
         hosts: Arc<dyn HostFactory>,
+        auth: Arc<Auth>,
         log: Arc<dyn LogSink>,
     ) -> Self {
         let identity = AppIdentity::of(&app.app_id);
@@ -72,6 +75,8 @@ impl RunningApp {
             origins: Origins::new(&app.allowed_request_origins),
             functions: Arc::new(Functions {
                 values: Arc::new(AppValues::new(&app)),
+                guards: FunctionGuards::of(&app),
+                auth,
                 app,
                 code,
                 settings,
@@ -89,13 +94,26 @@ impl RunningApp {
         let allow_origin = self.origins.allow_origin(&call.headers);
         let link = Some(self.link(&call));
         let mut record = Some(LogRecord::open(self.labels.clone(), self.log.clone(), &call, self.settings()));
-        let result = webhook::call(self, call, &mut record).await;
+        let result = match call.target {
+            Target::Webhook { .. } | Target::Endpoint { .. } => webhook::call(self, call, &mut record).await,
+            Target::Client(_) => client::call(self, call, &mut record).await,
+        };
         Answer { result, allow_origin, link, record }
     }
 
     /// Client app id, as in URLs.
     pub fn client_app_id(&self) -> &str {
         &self.functions.app.app_id
+    }
+
+    /// `domain_id` of the tokens of this app's users.
+    pub fn domain_id(&self) -> &str {
+        &self.labels.identity.domain
+    }
+
+    /// `Access-Control-Allow-Origin` for an answer about this app that is not the app's.
+    pub fn allow_origin(&self, headers: &http::HeaderMap) -> Option<http::HeaderValue> {
+        self.origins.allow_origin(headers)
     }
 
     /// The app as loaded.

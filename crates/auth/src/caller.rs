@@ -76,7 +76,13 @@ impl Device {
                 .map(|text| text.chars().take(DEVICE_TEXT_CHARACTERS_MAX).collect::<String>())
         };
         Self {
-            id: text("deviceId").filter(|id| bson::oid::ObjectId::parse_str(id).is_ok() && !is_zero(id)),
+            // The web SDK sends it as an ObjectId, others as text.
+            id: device
+                .get_object_id("deviceId")
+                .map(|id| id.to_hex())
+                .ok()
+                .or_else(|| text("deviceId").filter(|id| bson::oid::ObjectId::parse_str(id).is_ok()))
+                .filter(|id| !is_zero(id)),
             app_id: text("appId"),
             app_version: text("appVersion"),
             platform: text("platform"),
@@ -127,6 +133,8 @@ mod tests {
         assert_eq!(device.id.as_deref(), Some("5f6aae9a82989d521a606369"));
         assert_eq!(device.platform.map(|text| text.len()), Some(256));
         assert_eq!(device.sdk_version, None);
+        let id = bson::oid::ObjectId::parse_str("5f6aae9a82989d521a606369").unwrap();
+        assert_eq!(read(Bson::Document(doc! { "deviceId": id })).id.as_deref(), Some("5f6aae9a82989d521a606369"));
         for id in ["000000000000000000000000", "x", ""] {
             assert_eq!(read(Bson::Document(doc! { "deviceId": id })).id, None, "{id}");
         }

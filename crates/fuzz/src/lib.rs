@@ -181,11 +181,14 @@ fn pipeline(method: &str) -> Pipeline {
     }
     let app = App::load(directory.path(), &LoadOptions::default()).expect("the undamaged app loads");
     let runner = Arc::new(CountingRunner::default());
+    let app = Arc::new(app);
+    let users = app::fuzzing::users_of_nowhere(&app);
     let app = RunningApp::new(
-        Arc::new(app),
+        app,
         Arc::new(AppSettings::default()),
         runner.clone(),
         Arc::new(NoHost),
+        users,
         Arc::new(NoLog),
     );
     Pipeline { app, runner }

@@ -1,6 +1,6 @@
 //! The one place where our errors meet HTTP (http-surface 3.9).
 
-use app::{CallError, HandlerKind};
+use app::{AuthError, CallError, HandlerKind};
 use http::StatusCode;
 use isolate::{RunError, RunErrorKind};
 
@@ -41,6 +41,10 @@ pub(crate) fn answer_for(error: &CallError) -> ErrorAnswer {
                 format!("method {method} is not allowed for this webhook"),
                 "BadRequest",
             )
+        },
+        CallError::OperationMethodNotAllowed { method, allow } => ErrorAnswer {
+            allow: Some(allow.join(", ")),
+            ..row(StatusCode::METHOD_NOT_ALLOWED, format!("method {method} is not allowed here"), "BadRequest")
         },
         CallError::EndpointNotFound { method, route } => {
             row(StatusCode::NOT_FOUND, format!("no endpoint for {method} {route}"), "EndpointNotFound")
@@ -93,6 +97,34 @@ pub(crate) fn answer_for(error: &CallError) -> ErrorAnswer {
             },
             "InvalidSession",
         ),
+        CallError::Auth(error) => ErrorAnswer {
+            code: error.error_code().map(str::to_owned),
+            ..row(auth_status(error), error.public_message(), "")
+        },
+        CallError::NoToken => ErrorAnswer {
+            code: None,
+            link: false,
+            ..row(StatusCode::UNAUTHORIZED, "expected Authorization header with JWT (Bearer schema).", "")
+        },
+        CallError::RefreshTokenNotFound => {
+            row(StatusCode::UNAUTHORIZED, "failed to find refresh token", "InvalidSession")
+        }
+        CallError::MissingParameter(name) => {
+            row(StatusCode::BAD_REQUEST, format!("missing '{name}'"), "MissingParameter")
+        }
+        CallError::NotCallable(name) => {
+            row(StatusCode::FORBIDDEN, format!("function not callable: '{name}'"), "NotCallable")
+        }
+        CallError::ActionNotFound { service, action } => row(
+            StatusCode::BAD_REQUEST,
+            format!("service '{service}' has no action '{action}' for clients"),
+            "ServiceCommandNotFound",
+        ),
+        CallError::InvalidArgument(text) => row(StatusCode::BAD_REQUEST, text, "InvalidParameter"),
+        CallError::Service(error) => row(service_status(&error.error_code), &error.message, &error.error_code),
+        CallError::AnswerTooLarge => {
+            row(StatusCode::BAD_REQUEST, "the result is larger than an answer may be", "ReadSizeLimitExceeded")
+        }
         CallError::InvalidBearer => row(StatusCode::UNAUTHORIZED, "invalid session", "InvalidSession"),
         CallError::RunAsFailed(text) => row(StatusCode::BAD_REQUEST, text, "FunctionExecutionError"),
         // A script that fails, whatever its code, leaves the handler without a user.
@@ -109,6 +141,53 @@ pub(crate) fn answer_for(error: &CallError) -> ErrorAnswer {
             row(StatusCode::BAD_REQUEST, "response headers too large", "FunctionExecutionError")
         }
         CallError::Internal(_) => internal(),
+    }
+}
+
+/// rules-and-users 4 and http-surface 2.3.
+fn auth_status(error: &AuthError) -> StatusCode {
+    match error {
+        AuthError::InvalidEmail
+        | AuthError::PasswordLength
+        | AuthError::InvalidTokenData
+        | AuthError::TokenExpiredOrInvalid
+        | AuthError::AlreadyConfirmed
+        | AuthError::UseResetFunction
+        | AuthError::NoResetFunction
+        | AuthError::AutomaticConfirmation { .. }
+        | AuthError::NoConfirmationFunction
+        | AuthError::ConfirmationFailed { .. }
+        | AuthError::ResetFailed { .. }
+        | AuthError::ApiKeyName
+        | AuthError::TooManyApiKeys { .. }
+        | AuthError::MissingParameter(_)
+        | AuthError::InvalidParameter { .. } => StatusCode::BAD_REQUEST,
+        AuthError::InvalidPassword
+        | AuthError::ConfirmationRequired
+        | AuthError::InvalidApiKey { .. }
+        | AuthError::TokenRefused { .. }
+        | AuthError::FunctionRefused(_)
+        | AuthError::CreationRefused(_)
+        | AuthError::ProviderUnsupported(_)
+        | AuthError::UserDisabled
+        | AuthError::InvalidSession { .. }
+        | AuthError::UnknownUser => StatusCode::UNAUTHORIZED,
+        AuthError::ApiKeysForbidden { .. } | AuthError::DomainNotAllowed => StatusCode::FORBIDDEN,
+        AuthError::UserNotFound | AuthError::ApiKeyNotFound => StatusCode::NOT_FOUND,
+        AuthError::NameInUse | AuthError::IdentityInUse | AuthError::ApiKeyExists(_) => StatusCode::CONFLICT,
+        AuthError::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
+        AuthError::ProviderUnavailable { .. } | AuthError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        AuthError::MailFailed(_) | AuthError::Database(_) | AuthError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// What services say, by its code (rules-and-users 2.8).
+fn service_status(code: &str) -> StatusCode {
+    match code {
+        "NoMatchingRuleFound" => StatusCode::FORBIDDEN,
+        "ServiceNotFound" => StatusCode::NOT_FOUND,
+        "InternalServerError" => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
     }
 }
 

@@ -99,6 +99,18 @@ async fn respond_to(front: Arc<Front>, peer: SocketAddr, request: Request<Pendin
         Route::Unserved { app_id } if !front.apps.contains_key(&app_id) => {
             return reply::failure(&CallError::AppNotFound(app_id));
         }
+        Route::Account(operation) => match app_of_token(&front, request.headers()) {
+            Ok(app_id) => (app_id, Target::Client(operation)),
+            Err(error) => {
+                // Pages of any served app may have to read why, and browsers ask before they send a token.
+                let apps = front.apps.all();
+                let allow_origin = apps.iter().find_map(|app| app.allow_origin(request.headers()));
+                return match *request.method() {
+                    http::Method::OPTIONS => reply::account_preflight(&operation, request.headers(), allow_origin),
+                    _ => reply::failure_for(&error, allow_origin),
+                };
+            }
+        },
         Route::Unserved { .. } | Route::Unknown => {
             return reply::refusal(StatusCode::NOT_FOUND, "nothing is served under this path", None);
         }
@@ -121,6 +133,24 @@ async fn respond_to(front: Arc<Front>, peer: SocketAddr, request: Request<Pendin
         tracing::error!(request_id = %id, %failure, "a call panicked");
         reply::failure(&CallError::Internal("panic".into()))
     })
+}
+
+/// Operations on accounts name no app: the token does. It is that app which verifies it.
+fn app_of_token(front: &Front, headers: &HeaderMap) -> Result<String, CallError> {
+    let domain = app::claimed_domain(headers);
+    let has_token = headers.contains_key(header::AUTHORIZATION);
+    let apps = front.apps.all();
+    let app = match (domain, &apps[..]) {
+        // With one app there is nothing to tell apart, and it says what is wrong with the token.
+        (_, [app]) => Some(app),
+        (Some(domain), apps) => apps.iter().find(|app| app.domain_id() == domain),
+        (None, _) => None,
+    };
+    match app {
+        Some(app) => Ok(app.client_app_id().to_owned()),
+        None if has_token => Err(CallError::InvalidBearer),
+        None => Err(CallError::NoToken),
+    }
 }
 
 fn http_call(

@@ -1,8 +1,11 @@
 //! From an answer to bytes on the wire, and the end of its log record.
 
-use app::{Answer, CallError, Closing, Fault};
+use app::{Answer, CallError, ClientOperation, Closing, Fault};
 use bytes::Bytes;
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONTENT_TYPE, VARY, X_FRAME_OPTIONS};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, VARY, X_FRAME_OPTIONS,
+};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 
@@ -39,9 +42,38 @@ pub(crate) fn response(answer: Answer) -> Response<Full<Bytes>> {
 
 /// A failure outside of any app.
 pub(crate) fn failure(error: &CallError) -> Response<Full<Bytes>> {
+    failure_for(error, None)
+}
+
+/// The same, which pages of this origin may read.
+pub(crate) fn failure_for(error: &CallError, allow_origin: Option<HeaderValue>) -> Response<Full<Bytes>> {
     log(error);
     let mut response = error_response(&error_table::answer_for(error), None);
-    add_default_headers(response.headers_mut(), None);
+    add_default_headers(response.headers_mut(), allow_origin);
+    response
+}
+
+/// The answer to a preflight of an operation on accounts. It is sent without the token that would tell the app; the app
+/// checks the origin of what follows.
+pub(crate) fn account_preflight(
+    operation: &ClientOperation,
+    requested: &HeaderMap,
+    allow_origin: Option<HeaderValue>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    if allow_origin.is_some() && requested.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+        headers.insert(
+            ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_str(&operation.methods().join(", ")).expect("methods are plain words"),
+        );
+        headers.insert(
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            HeaderValue::from_static("Content-Type, Accept, Authorization, X-Requested-With"),
+        );
+    }
+    add_default_headers(headers, allow_origin);
     response
 }
 

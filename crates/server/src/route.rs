@@ -1,6 +1,6 @@
 //! From a raw path to what it asks for (http-surface 2.1, 2.2). Works on the path as sent: a name may contain `%2F`.
 
-use app::Target;
+use app::{ClientOperation, EmailPasswordOperation, Target};
 use percent_encoding::percent_decode_str;
 
 /// What a path asks for.
@@ -10,8 +10,10 @@ pub(crate) enum Route {
     Health,
     /// `/readyz`
     Readiness,
-    /// A webhook or endpoint of the app with this client app id.
+    /// A webhook, an endpoint or an operation of the client API, of the app with this client app id.
     App { app_id: String, target: Target },
+    /// An operation of the client API for whoever has a token; the token tells the app.
+    Account(ClientOperation),
     /// Something of the client API of an app that we do not serve; unknown apps are still told apart.
     Unserved { app_id: String },
     /// Nothing we know.
@@ -33,13 +35,20 @@ pub(crate) fn parse(path: &str) -> Result<Route, Malformed> {
     if let Some(rest) = path.strip_prefix("/api/client/v2.0/app/") {
         let mut segments = rest.split('/');
         let app_id = decode(segments.next().unwrap_or(""))?;
-        let rest: Vec<&str> = segments.take(5).collect();
+        let rest: Vec<&str> = segments.take(6).collect();
         return Ok(match rest[..] {
             ["service", service, "incoming_webhook", webhook] => {
                 Route::App { app_id, target: Target::Webhook { service: decode(service)?, webhook: decode(webhook)? } }
             }
-            _ => Route::Unserved { app_id },
+            ref rest => match client_operation(rest)? {
+                Some(operation) => Route::App { app_id, target: Target::Client(operation) },
+                None => Route::Unserved { app_id },
+            },
         });
+    }
+    if let Some(rest) = path.strip_prefix("/api/client/v2.0/auth/") {
+        let segments: Vec<&str> = rest.splitn(4, '/').collect();
+        return Ok(account_operation(&segments)?.map_or(Route::Unknown, Route::Account));
     }
     if let Some(rest) = path.strip_prefix("/app/") {
         let (app_id, rest) = rest.split_once('/').unwrap_or((rest, ""));
@@ -52,6 +61,37 @@ pub(crate) fn parse(path: &str) -> Result<Route, Malformed> {
         });
     }
     Ok(Route::Unknown)
+}
+
+/// What follows the client app id (http-surface 2.3).
+fn client_operation(segments: &[&str]) -> Result<Option<ClientOperation>, Malformed> {
+    Ok(Some(match segments {
+        ["location"] => ClientOperation::Location,
+        ["functions", "call"] => ClientOperation::CallFunction,
+        ["auth", "providers", provider, "login"] => ClientOperation::Login { provider: decode(provider)? },
+        ["auth", "providers", "local-userpass", rest @ ..] => {
+            let path = rest.join("/");
+            match EmailPasswordOperation::ALL.into_iter().find(|operation| operation.path() == path) {
+                Some(operation) => ClientOperation::EmailPassword(operation),
+                None => return Ok(None),
+            }
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// What follows `/auth/` where no app is named.
+fn account_operation(segments: &[&str]) -> Result<Option<ClientOperation>, Malformed> {
+    Ok(Some(match segments {
+        ["session"] => ClientOperation::Session,
+        ["profile"] => ClientOperation::Profile,
+        ["delete"] => ClientOperation::DeleteUser,
+        ["api_keys"] => ClientOperation::ApiKeys,
+        ["api_keys", id] => ClientOperation::ApiKey { id: decode(id)? },
+        ["api_keys", id, "enable"] => ClientOperation::SwitchApiKey { id: decode(id)?, disabled: false },
+        ["api_keys", id, "disable"] => ClientOperation::SwitchApiKey { id: decode(id)?, disabled: true },
+        _ => return Ok(None),
+    }))
 }
 
 fn decode(segment: &str) -> Result<String, Malformed> {
@@ -107,6 +147,31 @@ mod tests {
         assert_eq!(parse(&format!("{base}/a/service/s/incoming_webhook/h%")), Err(Malformed));
         assert_eq!(parse(&format!("{base}/a/service/s/incoming_webhook/h%2")), Err(Malformed));
         assert_eq!(parse(&format!("{base}/a/service/s/incoming_webhook/%00")), webhook("a", "s", "\0"));
+        let client = |operation| Ok(Route::App { app_id: "a".into(), target: Target::Client(operation) });
+        assert_eq!(parse(&format!("{base}/a/location")), client(ClientOperation::Location));
+        assert_eq!(parse(&format!("{base}/a/location/")), unserved("a"));
+        assert_eq!(parse(&format!("{base}/a/functions/call")), client(ClientOperation::CallFunction));
+        let login = |provider: &str| client(ClientOperation::Login { provider: provider.into() });
+        assert_eq!(parse(&format!("{base}/a/auth/providers/anon-user/login")), login("anon-user"));
+        assert_eq!(parse(&format!("{base}/a/auth/providers/a%2Fb/login")), login("a/b"));
+        assert_eq!(parse(&format!("{base}/a/auth/providers/anon-user/register")), unserved("a"));
+        for operation in EmailPasswordOperation::ALL {
+            let path = format!("{base}/a/auth/providers/local-userpass/{}", operation.path());
+            assert_eq!(parse(&path), client(ClientOperation::EmailPassword(operation)));
+            assert_eq!(parse(&format!("{path}/")), unserved("a"));
+        }
+        let account = |path: &str| parse(&format!("/api/client/v2.0/auth/{path}"));
+        assert_eq!(account("session"), Ok(Route::Account(ClientOperation::Session)));
+        assert_eq!(account("profile"), Ok(Route::Account(ClientOperation::Profile)));
+        assert_eq!(account("delete"), Ok(Route::Account(ClientOperation::DeleteUser)));
+        assert_eq!(account("api_keys"), Ok(Route::Account(ClientOperation::ApiKeys)));
+        let key = |id: &str| Ok(Route::Account(ClientOperation::ApiKey { id: id.into() }));
+        assert_eq!(account("api_keys/k"), key("k"));
+        assert_eq!(account("api_keys/k/enable/x"), Ok(Route::Unknown));
+        let switch = |disabled| Ok(Route::Account(ClientOperation::SwitchApiKey { id: "k".into(), disabled }));
+        assert_eq!(account("api_keys/k/enable"), switch(false));
+        assert_eq!(account("api_keys/k/disable"), switch(true));
+        assert_eq!(account(""), Ok(Route::Unknown));
         assert_eq!(parse("/app/a/endpoint/x/y"), endpoint("a", "/x/y"));
         assert_eq!(parse("/app/a/endpoint/x/"), endpoint("a", "/x/"));
         assert_eq!(parse("/app/a/endpoint/x%2Fy"), endpoint("a", "/x/y"));

@@ -61,6 +61,7 @@ pub async fn run(
     let deployment = Deployment {
         settings: settings.clone(),
         app_settings: app_settings.clone(),
+        auth_settings: settings.auth(),
         outside: outside.clone(),
         runner: Arc::new(pool.clone()),
         log: log_sinks(function_log.clone(), stored_log.clone()),

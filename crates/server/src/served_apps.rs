@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use app::{AppSettings, LogSink, Outside, Runner, RunningApp, SecretKey};
+use app::{AppSettings, AuthSettings, LogSink, Outside, Runner, RunningApp, SecretKey};
 use app_model::{App, SecretText};
 
 use crate::apps;
@@ -18,6 +18,11 @@ impl ServedApps {
     /// The app with this id.
     pub fn get(&self, client_app_id: &str) -> Option<Arc<RunningApp>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(client_app_id).cloned()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Vec<Arc<RunningApp>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// Whether there is such an app.
@@ -35,6 +40,7 @@ impl ServedApps {
 pub(crate) struct Deployment {
     pub settings: Settings,
     pub app_settings: Arc<AppSettings>,
+    pub auth_settings: AuthSettings,
     pub outside: Arc<Outside>,
     pub runner: Arc<dyn Runner>,
     pub log: Arc<dyn LogSink>,
@@ -87,7 +93,8 @@ impl Deployment {
             reason: error.to_string(),
         })?;
         let (settings, runner, log) = (self.app_settings.clone(), self.runner.clone(), self.log.clone());
-        Ok(RunningApp::new(app, settings, runner, Arc::new(hosts), log))
+        let auth = Arc::new(self.outside.auth_of(&app, &self.auth_settings));
+        Ok(RunningApp::new(app, settings, runner, Arc::new(hosts), auth, log))
     }
 
     /// The app from its directory once more, now that more texts are known: they decide how much of it can be used.

@@ -1,45 +1,16 @@
-//! Credentials of Application Authentication, in headers or body (http-surface 3.5.3).
+//! Credentials of Application Authentication, in headers or body (http-surface 3.5.3). Fields are text by their type: an
+//! operator of the database in their place is no credential.
 
-use std::fmt;
-
+use auth::Credentials;
 use http::HeaderMap;
 use serde_json::Value as Json;
 
-use super::headers::header_text;
 use super::receive::CallParts;
-use crate::{CallError, HandlerKind, query};
-
-/// One complete set of credentials. `Debug` never shows it.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Credentials {
-    /// `Authorization: Bearer`, not yet checked.
-    Bearer(String),
-    /// `email` and `password`.
-    EmailPassword {
-        /// Compared case-sensitively.
-        email: String,
-        /// 6 to 128 characters.
-        password: String,
-    },
-    /// `api-key`, or the header `apiKey`.
-    ApiKey(String),
-    /// `jwtTokenString`.
-    CustomToken(String),
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Bearer(_) => "Bearer(…)",
-            Self::EmailPassword { .. } => "EmailPassword(…)",
-            Self::ApiKey(_) => "ApiKey(…)",
-            Self::CustomToken(_) => "CustomToken(…)",
-        })
-    }
-}
+use crate::headers::header_text;
+use crate::{CallError, query};
 
 /// What one place holds.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 struct Place {
     /// The first complete set, in the order email and password, API key, token.
     complete: Option<Credentials>,
@@ -50,13 +21,6 @@ struct Place {
 /// Finds the one set of credentials a request carries.
 pub(crate) fn find(parts: &CallParts<'_>) -> Result<Credentials, CallError> {
     let headers = &parts.request.headers;
-    // On webhooks a bearer token counts only when it is one of our session tokens; a webhook written before that
-    // feature may carry its own. None is issued yet, so there they all fall through (Q18).
-    if parts.handler.kind() == HandlerKind::Endpoint
-        && let Some(token) = bearer(headers)
-    {
-        return Ok(Credentials::Bearer(token));
-    }
     let in_headers = place(|name| {
         let value = header_text(headers, name).filter(|text| !text.is_empty());
         let other = if name == "api-key" { header_text(headers, "apiKey") } else { None };
@@ -74,9 +38,10 @@ pub(crate) fn find(parts: &CallParts<'_>) -> Result<Credentials, CallError> {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<String> {
+/// The token of `Authorization: Bearer …`; other schemes are not ours.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = header_text(headers, "authorization")?.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 fn place(field: impl Fn(&str) -> Option<String>) -> Place {
@@ -136,17 +101,11 @@ mod tests {
         let check = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert("authorization", value.parse().unwrap());
-            bearer(&headers)
+            bearer(&headers).map(str::to_owned)
         };
         assert_eq!(check("Bearer abc").as_deref(), Some("abc"));
         assert_eq!(check("bearer  abc ").as_deref(), Some("abc"));
         assert_eq!(check("Basic abc"), None);
         assert_eq!(check("Bearer"), None);
-    }
-
-    #[test]
-    fn debug_hides_credentials() {
-        let credentials = Credentials::EmailPassword { email: "a@b.c".into(), password: "secret1".into() };
-        assert_eq!(format!("{credentials:?}"), "EmailPassword(…)");
     }
 }

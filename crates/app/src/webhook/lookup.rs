@@ -6,11 +6,10 @@ use std::sync::Arc;
 use app_model::{App, Endpoint, Function, Method, Service, Webhook};
 use isolate::{FrameAuthority, FunctionSource};
 
-use super::can_evaluate::Guard;
-use super::cors::Admitted;
-use super::request::Request;
-use crate::addresses::Caller;
+use crate::cors::Admitted;
+use crate::guard::Guard;
 use crate::http_call::BodyFuture;
+use crate::request::Request;
 use crate::{CallError, HandlerKind, LogRecord, RunningApp, Target};
 
 /// Handlers of one app by name.
@@ -160,21 +159,15 @@ impl<'a> Found<'a> {
 /// Finds the handler, and checks method, `disabled` and load errors.
 pub(crate) fn find<'a>(admitted: Admitted<'a>, record: &mut Option<LogRecord>) -> Result<Found<'a>, CallError> {
     let (app, call) = admitted.into_parts();
-    let method = call.method.as_str().to_ascii_uppercase();
-    let handler = match &call.target {
+    let (target, request, body) = Request::of_call(call, app.settings());
+    let method = &request.method;
+    let not_found = |route: &str| CallError::EndpointNotFound { method: method.clone(), route: route.to_owned() };
+    let handler = match &target {
         Target::Webhook { service, webhook } => app.handlers().webhook(app.app(), service, webhook)?,
-        Target::Endpoint { route } => app
-            .handlers()
-            .endpoint(app.app(), route, &method)
-            .ok_or_else(|| CallError::EndpointNotFound { method: method.clone(), route: route.clone() })?,
-    };
-    let request = Request {
-        path: call.path,
-        query: call.query.unwrap_or_default(),
-        caller: Caller::determine(call.peer, &call.headers, &app.settings().trusted_proxies),
-        headers: call.headers,
-        base_url: call.base_url,
-        method,
+        Target::Endpoint { route } => {
+            app.handlers().endpoint(app.app(), route, method).ok_or_else(|| not_found(route))?
+        }
+        Target::Client(_) => return Err(CallError::Internal("an operation of the client API is no handler".into())),
     };
     if let Some(record) = record {
         record.handler_found(&handler);
@@ -196,22 +189,24 @@ pub(crate) fn find<'a>(admitted: Admitted<'a>, record: &mut Option<LogRecord>) -
             }
         }
     }
-    Ok(Found { app, handler, request, body: call.body })
+    Ok(Found { app, handler, request, body })
 }
 
-/// Whether a handler for this target takes the method; an error when there is no such target at all.
-pub(crate) fn accepts(app: &RunningApp, target: &Target, method: &str) -> Result<bool, CallError> {
-    match target {
-        Target::Webhook { service, webhook } => match app.handlers().webhook(app.app(), service, webhook)? {
-            Handler::Webhook { webhook, .. } => {
-                Ok(matches!(&webhook.method, Method::Any) || webhook.method == Method::One(method.to_owned()))
-            }
-            Handler::Endpoint { .. } => Ok(false),
-        },
-        Target::Endpoint { route } => match app.handlers().endpoint(app.app(), route, method) {
-            Some(_) => Ok(true),
-            None if app.handlers().endpoints.contains_key(route) => Ok(false),
-            None => Err(CallError::EndpointNotFound { method: "OPTIONS".into(), route: route.clone() }),
-        },
+/// Whether the webhook takes the method; an error when there is no such webhook at all.
+pub(crate) fn accepts_webhook(app: &RunningApp, service: &str, webhook: &str, method: &str) -> Result<bool, CallError> {
+    match app.handlers().webhook(app.app(), service, webhook)? {
+        Handler::Webhook { webhook, .. } => {
+            Ok(matches!(&webhook.method, Method::Any) || webhook.method == Method::One(method.to_owned()))
+        }
+        Handler::Endpoint { .. } => Ok(false),
+    }
+}
+
+/// Whether an endpoint of this route takes the method; an error when there is no such route at all.
+pub(crate) fn accepts_endpoint(app: &RunningApp, route: &str, method: &str) -> Result<bool, CallError> {
+    match app.handlers().endpoint(app.app(), route, method) {
+        Some(_) => Ok(true),
+        None if app.handlers().endpoints.contains_key(route) => Ok(false),
+        None => Err(CallError::EndpointNotFound { method: "OPTIONS".into(), route: route.to_owned() }),
     }
 }

@@ -2,13 +2,10 @@
 
 mod accept;
 mod can_evaluate;
-mod cors;
 mod credentials;
-mod headers;
 mod lookup;
 mod payload;
 mod receive;
-mod request;
 mod respond;
 mod run;
 mod run_as;
@@ -16,11 +13,10 @@ mod signature;
 mod sniff;
 mod validate;
 
-pub(crate) use cors::Origins;
-pub(crate) use headers::canonical_headers;
-pub(crate) use lookup::{Handler, Handlers};
+pub(crate) use credentials::bearer;
+pub(crate) use lookup::{Handler, Handlers, accepts_endpoint, accepts_webhook};
 
-use crate::{CallError, HandlerKind, HttpCall, LogRecord, RunningApp, WebhookResponse};
+use crate::{CallError, CallResponse, HandlerKind, HttpCall, LogRecord, RunningApp, cors};
 
 /// Whether the payload signature of these headers is right; for properties that hold for any header.
 pub(crate) fn check_payload_signature(
@@ -37,7 +33,7 @@ pub(crate) async fn call(
     app: &RunningApp,
     call: HttpCall,
     record: &mut Option<LogRecord>,
-) -> Result<WebhookResponse, CallError> {
+) -> Result<CallResponse, CallError> {
     let _slot = app.take_slot()?;
     app.admit_address(&call)?;
     let admitted = cors::admit(app, call)?;

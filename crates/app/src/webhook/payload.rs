@@ -6,10 +6,10 @@ use isolate::{Arguments, Entry, HttpPayload, Invocation, ResultFormat, ResultPol
 
 use super::accept;
 use super::can_evaluate::Authorized;
-use super::headers::canonical_headers;
 use super::lookup::Handler;
 use super::receive::CallParts;
 use crate::functions::{Origin, authority_of, context_user};
+use crate::headers::canonical_headers;
 use crate::query;
 use crate::{CallError, RunningApp};
 

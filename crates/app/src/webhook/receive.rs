@@ -1,9 +1,10 @@
 //! Reads the body. Its bound in bytes and time lies in the future the server made.
 
 use bytes::Bytes;
+use serde_json::Value as Json;
 
 use super::lookup::{Found, Handler};
-use super::request::Request;
+use crate::request::{Request, RequestNames};
 use crate::{BodyError, CallError, LogRecord, RunningApp};
 
 /// Everything known about a call once its body is here.
@@ -14,6 +15,27 @@ pub(crate) struct CallParts<'a> {
     pub request: &'a Request,
     /// Empty when the request had none.
     pub body: &'a Bytes,
+}
+
+impl CallParts<'_> {
+    /// What the request is for.
+    pub fn names(&self) -> RequestNames<'_> {
+        match self.handler {
+            Handler::Webhook { service, webhook, .. } => RequestNames {
+                webhook_url: Some(self.request.public_url(self.app.settings())),
+                service: &service.name,
+                action: &webhook.name,
+            },
+            Handler::Endpoint { endpoint, .. } => {
+                RequestNames { webhook_url: Some(endpoint.route.clone()), service: "", action: &endpoint.function_name }
+            }
+        }
+    }
+
+    /// `context.request`
+    pub fn request_context(&self) -> Json {
+        self.request.to_context(&self.names())
+    }
 }
 
 /// A call with its whole body.

@@ -9,7 +9,7 @@ use super::payload::ResponseStyle;
 use super::run::Finished;
 use super::sniff;
 use crate::settings::Compatibility;
-use crate::{AppSettings, CallError, WebhookResponse};
+use crate::{AppSettings, CallError, CallResponse};
 
 /// Headers a handler cannot set: they describe the connection, or a length that we know better.
 const IGNORED: [&str; 8] =
@@ -21,7 +21,7 @@ type Body = (Bytes, Option<&'static str>);
 const EMPTY: Body = (Bytes::new(), None);
 
 /// Builds the response.
-pub(crate) fn build_response(finished: Finished<'_>) -> Result<WebhookResponse, CallError> {
+pub(crate) fn build_response(finished: Finished<'_>) -> Result<CallResponse, CallError> {
     let (settings, completed, style) = finished.into_parts();
     build(settings, style, completed.response, completed.value)
 }
@@ -31,7 +31,7 @@ fn build(
     style: ResponseStyle,
     response: ResponseParts,
     value: Option<ReturnValue>,
-) -> Result<WebhookResponse, CallError> {
+) -> Result<CallResponse, CallError> {
     let choices = &settings.compatibility;
     let (default_status, (mut body, content_type)) = match (style, &response.body) {
         (_, Some(set)) => (StatusCode::OK, (set.bytes.clone(), content_type_of_set_body(set))),
@@ -63,7 +63,7 @@ fn build(
     {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
-    Ok(WebhookResponse { status, headers, body })
+    Ok(CallResponse { status, headers, body })
 }
 
 fn content_type_of_set_body(body: &ResponseBody) -> Option<&'static str> {

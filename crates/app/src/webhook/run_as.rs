@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use app_model::{RunAs, User, UserKind};
-use isolate::{Authority, Entry, FrameAuthority, FunctionSource, Invocation, ResultFormat, ResultPolicy, ReturnValue};
-use serde_json::Value as Json;
+use auth::{Auth, AuthError, Caller};
+use bson::Document;
+use isolate::{FrameAuthority, FunctionSource};
 
-use super::credentials::{self, Credentials};
+use super::credentials::{self, bearer};
 use super::lookup::Handler;
 use super::payload;
 use super::receive::CallParts;
 use super::validate::Validated;
-use crate::functions::{Origin, context_user};
-use crate::{CallError, LogRecord, RunningApp};
+use crate::functions::Origin;
+use crate::{CallError, HandlerKind, LogRecord, RunningApp};
 
 /// A call with the user it runs as.
 pub(crate) struct Identified<'a> {
@@ -50,45 +51,72 @@ pub(crate) async fn identify<'a>(
     };
     let user = match run_as {
         RunAs::System => Arc::new(User::system()),
-        RunAs::UserId(id) => find_user(&parts, id).await?,
-        RunAs::Script(source) => match run_script(&parts, source).await? {
-            ScriptChoice::System => Arc::new(User::system()),
-            ScriptChoice::User(id) => find_user(&parts, &id).await?,
-        },
-        RunAs::Caller => authenticate(&parts, credentials::find(&parts)?)?,
+        RunAs::UserId(id) => parts.app.functions().run_as_user(id).await?,
+        RunAs::Script(source) => run_script(&parts, source).await?,
+        RunAs::Caller => authenticate(&parts).await?,
     };
     if let Some(record) = record {
         record.identified(Some(user.id.as_str()).filter(|_| user.kind != UserKind::System));
     }
-    let request = Arc::new(parts.request.to_context(&parts.handler, parts.app.settings()));
+    let request = Arc::new(parts.request_context());
     Ok(Identified { validated, origin: Origin { user, request } })
 }
 
-/// The user that a setting names.
-async fn find_user(parts: &CallParts<'_>, id: &str) -> Result<Arc<User>, CallError> {
-    let found = parts.app.functions().find_user(id).await;
-    found.map_err(|error| CallError::RunAsFailed(format!("run-as {error}")))
+/// The user whom the credentials of this call prove (http-surface 3.5.3).
+async fn authenticate(parts: &CallParts<'_>) -> Result<Arc<User>, CallError> {
+    let auth = &parts.app.functions().auth;
+    let kind = parts.handler.kind();
+    let (creates_user, fetches_custom_data) = match parts.handler {
+        Handler::Webhook { webhook, .. } => (webhook.create_user_on_auth, webhook.fetch_custom_user_data),
+        Handler::Endpoint { endpoint, .. } => (endpoint.create_user_on_auth, endpoint.fetch_custom_user_data),
+    };
+    let mut user = match by_token(parts, auth).await? {
+        Some(user) => user,
+        None => {
+            let credentials = credentials::find(parts)?;
+            let functions = parts.app.functions().for_authentication(Arc::new(parts.request_context()));
+            let caller = Caller { address: Some(parts.request.caller.address), functions: &functions };
+            let authenticated = auth.authenticate(&credentials, creates_user, &caller).await;
+            authenticated.map_err(|error| refused(error, kind))?.user
+        }
+    };
+    user.custom_data = match fetches_custom_data {
+        true => auth.custom_data(&user.id).await?,
+        false => Document::new(),
+    };
+    Ok(Arc::new(user))
 }
 
-/// The user these credentials prove. This server keeps no accounts yet, so they match nobody.
-fn authenticate(parts: &CallParts<'_>, credentials: Credentials) -> Result<Arc<User>, CallError> {
-    match credentials {
-        Credentials::Bearer(_) => Err(CallError::InvalidBearer),
-        Credentials::EmailPassword { .. } | Credentials::ApiKey(_) | Credentials::CustomToken(_) => {
-            Err(CallError::UnknownCredentials { kind: parts.handler.kind() })
-        }
+/// The user of an access token. A webhook written before it could have one may carry a token of its own, so there only a
+/// good one counts (Q18).
+async fn by_token(parts: &CallParts<'_>, auth: &Auth) -> Result<Option<User>, CallError> {
+    let Some(token) = bearer(&parts.request.headers) else { return Ok(None) };
+    match (auth.verify_access_token(token).await, parts.handler.kind()) {
+        (Ok(session), _) => Ok(Some(session.user)),
+        (Err(AuthError::InvalidSession { .. }), HandlerKind::Webhook) => Ok(None),
+        (Err(AuthError::InvalidSession { .. }), HandlerKind::Endpoint) => Err(CallError::InvalidBearer),
+        (Err(error), _) => Err(error.into()),
     }
 }
 
-/// What a run-as script chose.
-#[derive(Debug, PartialEq, Eq)]
-enum ScriptChoice {
-    System,
-    User(String),
+/// Which of the credentials was wrong, and how, is nobody's business; the log knows.
+fn refused(error: AuthError, kind: HandlerKind) -> CallError {
+    match error {
+        AuthError::InvalidPassword
+        | AuthError::InvalidApiKey { .. }
+        | AuthError::TokenRefused { .. }
+        | AuthError::ProviderUnsupported(_)
+        | AuthError::UnknownUser
+        | AuthError::UserNotFound => {
+            tracing::debug!(%error, "credentials refused");
+            CallError::UnknownCredentials { kind }
+        }
+        error => error.into(),
+    }
 }
 
-/// Runs the script as System with the handler's first argument (http-surface 3.5.2).
-async fn run_script(parts: &CallParts<'_>, source: &str) -> Result<ScriptChoice, CallError> {
+/// The script that chooses the user, with the handler's first argument.
+async fn run_script(parts: &CallParts<'_>, source: &str) -> Result<Arc<User>, CallError> {
     let config_file = match parts.handler {
         Handler::Webhook { webhook, .. } => webhook.config_file.to_string_lossy().into_owned(),
         Handler::Endpoint { function, .. } => {
@@ -102,57 +130,6 @@ async fn run_script(parts: &CallParts<'_>, source: &str) -> Result<ScriptChoice,
         run_as: FrameAuthority::System,
         can_evaluate: None,
     };
-    let origin = Origin {
-        user: Arc::new(User::system()),
-        request: Arc::new(parts.request.to_context(&parts.handler, parts.app.settings())),
-    };
-    let invocation = Invocation {
-        code: parts.app.code().clone(),
-        entry: Entry::Source(Arc::new(script)),
-        arguments: payload::arguments(parts)?,
-        authority: Authority::System,
-        user: context_user(&origin.user),
-        request: (*origin.request).clone(),
-        result: ResultPolicy::Always(ResultFormat::Json),
-        limits: parts.app.settings().limits.clone(),
-    };
-    let outcome = parts.app.functions().run(invocation, &origin, 0).await;
-    let completed = outcome.result.map_err(CallError::RunAsScript)?;
-    choice(completed.value.as_ref())
-        .ok_or_else(|| CallError::RunAsFailed("run-as script must return a user id or {runAsSystem: true}".into()))
-}
-
-fn choice(value: Option<&ReturnValue>) -> Option<ScriptChoice> {
-    match value? {
-        ReturnValue::Undefined => None,
-        ReturnValue::String { text, .. } if text.is_empty() => None,
-        ReturnValue::String { text, .. } => Some(ScriptChoice::User(text.clone())),
-        ReturnValue::Other(bytes) => {
-            let object: Json = serde_json::from_slice(bytes).ok()?;
-            // The field's name changed in the documentation of 2022 (Q20).
-            let system =
-                ["runAsSystem", "runAsSystemUser"].iter().any(|name| object.get(name) == Some(&Json::Bool(true)));
-            system.then_some(ScriptChoice::System)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn script_results() {
-        let other = |text: &str| choice(Some(&ReturnValue::Other(text.to_owned().into())));
-        assert_eq!(other(r#"{"runAsSystem":true}"#), Some(ScriptChoice::System));
-        assert_eq!(other(r#"{"runAsSystemUser":true}"#), Some(ScriptChoice::System));
-        assert_eq!(other(r#"{"runAsSystem":false}"#), None);
-        assert_eq!(other(r#"{"runAsSystem":"true"}"#), None);
-        assert_eq!(other("true"), None);
-        assert_eq!(choice(Some(&ReturnValue::Undefined)), None);
-        assert_eq!(choice(None), None);
-        let string = |text: &str| ReturnValue::String { text: text.into(), serialized: Default::default() };
-        assert_eq!(choice(Some(&string("5f00"))), Some(ScriptChoice::User("5f00".into())));
-        assert_eq!(choice(Some(&string(""))), None);
-    }
+    let request = Arc::new(parts.request_context());
+    parts.app.functions().run_script(script, payload::arguments(parts)?, request).await
 }

@@ -8,8 +8,8 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use app::{
-    AddressPolicy, AddressRanges, AllowedTarget, AppSettings, AwsEndpoints, CertificateDer, Compatibility,
-    ConnectionSettings, HttpSettings, Limits, ServiceEndpoints, ServiceLimits, TrustedProxies,
+    AddressPolicy, AddressRanges, AllowedTarget, AppSettings, AuthSettings, AwsEndpoints, CertificateDer,
+    Compatibility, ConnectionSettings, HttpSettings, Limits, ServiceEndpoints, ServiceLimits, TrustedProxies,
 };
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
@@ -114,6 +114,12 @@ pub struct Settings {
     pub single_process: bool,
     /// Time for running calls to finish at the end.
     pub shutdown_deadline: Time,
+    /// Lifetime of access tokens.
+    pub access_token_lifetime: Time,
+    /// Lifetime of refresh tokens.
+    pub refresh_token_lifetime: Time,
+    /// Failed logins from one address within a minute.
+    pub login_failures_max: u32,
     /// Form of both logs.
     pub log_format: LogFormat,
     /// Filter of the server's own log.
@@ -210,6 +216,7 @@ impl Settings {
             return Err(invalid("twilio-signature", "true", "needs --public-url: Twilio signs the URL it calls"));
         }
         let limits = Limits::default();
+        let auth = AuthSettings::default();
         let app = AppSettings::default();
         let http = HttpSettings::default();
         let or_default = |list: Vec<String>, default: Vec<String>| if list.is_empty() { default } else { list };
@@ -274,6 +281,9 @@ impl Settings {
             log_format: written.log_format.unwrap_or(LogFormat::Text),
             log: written.log.unwrap_or_else(|| "info,fjall=warn,lsm_tree=warn,selvedge::call=warn".into()),
             function_log: written.function_log.unwrap_or(FunctionLogTarget::Stdout),
+            access_token_lifetime: written.access_token_lifetime.unwrap_or(Time(auth.access_token_lifetime)),
+            refresh_token_lifetime: written.refresh_token_lifetime.unwrap_or(Time(auth.refresh_token_lifetime)),
+            login_failures_max: written.login_failures_max.unwrap_or(auth.failures_max),
             log_retention: written.log_retention.unwrap_or(seconds(10 * 24 * 3600)),
             log_body_max: written.log_body_max.unwrap_or(Bytes(app.log_body_bytes_max)),
             raw_string_results: written.raw_string_results.unwrap_or(false),
@@ -328,6 +338,16 @@ impl Settings {
             server_selection_timeout: self.database_timeout.0,
             connect_timeout: self.database_timeout.0,
             ..ConnectionSettings::default()
+        }
+    }
+
+    /// Users and sessions, for all apps of the process: they share one queue in which passwords are hashed.
+    pub fn auth(&self) -> AuthSettings {
+        AuthSettings {
+            access_token_lifetime: self.access_token_lifetime.0,
+            refresh_token_lifetime: self.refresh_token_lifetime.0,
+            failures_max: self.login_failures_max,
+            ..AuthSettings::default()
         }
     }
 

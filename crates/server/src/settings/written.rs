@@ -254,6 +254,18 @@ pub struct WrittenSettings {
     #[arg(long, value_name = "TIME", env = "SELVEDGE_SHUTDOWN_DEADLINE", help_heading = "Process")]
     pub shutdown_deadline: Option<Time>,
 
+    /// How long an access token is good; what is said about a user in it may be as old [default: 30m]
+    #[arg(long, value_name = "TIME", env = "SELVEDGE_ACCESS_TOKEN_LIFETIME", help_heading = "Users")]
+    pub access_token_lifetime: Option<Time>,
+
+    /// How long a refresh token is good: how long users stay logged in [default: 60d]
+    #[arg(long, value_name = "TIME", env = "SELVEDGE_REFRESH_TOKEN_LIFETIME", help_heading = "Users")]
+    pub refresh_token_lifetime: Option<Time>,
+
+    /// Failed logins from one address within a minute before further ones are refused unseen [default: 50]
+    #[arg(long, value_name = "COUNT", env = "SELVEDGE_LOGIN_FAILURES_MAX", help_heading = "Users")]
+    pub login_failures_max: Option<u32>,
+
     /// Form of both logs: the server's own on stderr, the functions' on stdout [default: text]
     #[arg(long, value_name = "FORMAT", env = "SELVEDGE_LOG_FORMAT", help_heading = "Logs")]
     pub log_format: Option<LogFormat>,
@@ -353,7 +365,8 @@ impl WrittenSettings {
                 wall_time_max cpu_time_max heap_max array_buffer_max response_max response_headers_max
                 pending_operations_max timers_max console_lines_max console_line_max request_body_max
                 request_headers_max concurrent_requests_max connections_max headers_timeout body_timeout idle_timeout
-                workers js_threads single_process shutdown_deadline log_format log function_log log_retention log_body_max
+                workers js_threads single_process shutdown_deadline
+                access_token_lifetime refresh_token_lifetime login_failures_max log_format log function_log log_retention log_body_max
                 raw_string_results plain_json_content_type twilio_signature
         )
     }

@@ -2,9 +2,8 @@
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::headers::header_text;
-use super::lookup;
-use crate::{CallError, HttpCall, RunningApp, WebhookResponse};
+use crate::headers::header_text;
+use crate::{CallError, CallResponse, HttpCall, RunningApp, Target, webhook};
 
 /// `allowed_request_origins`, ready for comparing.
 #[derive(Debug, Default)]
@@ -55,9 +54,17 @@ pub(crate) fn admit(app: &RunningApp, call: HttpCall) -> Result<Admitted<'_>, Ca
 /// What became of a request that may be a preflight.
 pub(crate) enum Preflight<'a> {
     /// It was one; the handler does not run.
-    Answered(WebhookResponse),
+    Answered(CallResponse),
     /// It was none.
     NotOne(Admitted<'a>),
+}
+
+fn accepts(app: &RunningApp, target: &Target, method: &str) -> Result<bool, CallError> {
+    match target {
+        Target::Webhook { service, webhook } => webhook::accepts_webhook(app, service, webhook, method),
+        Target::Endpoint { route } => webhook::accepts_endpoint(app, route, method),
+        Target::Client(operation) => Ok(operation.methods().contains(&method)),
+    }
 }
 
 /// Answers `OPTIONS` with `Access-Control-Request-Method`.
@@ -68,7 +75,7 @@ pub(crate) fn preflight(admitted: Admitted<'_>) -> Result<Preflight<'_>, CallErr
         _ => return Ok(Preflight::NotOne(admitted)),
     };
     let mut headers = HeaderMap::new();
-    if lookup::accepts(admitted.app, &call.target, requested)?
+    if accepts(admitted.app, &call.target, requested)?
         && let Ok(value) = HeaderValue::from_str(requested)
     {
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, value);
@@ -87,7 +94,7 @@ pub(crate) fn preflight(admitted: Admitted<'_>) -> Result<Preflight<'_>, CallErr
     {
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, value);
     }
-    Ok(Preflight::Answered(WebhookResponse { status: StatusCode::NO_CONTENT, headers, body: Default::default() }))
+    Ok(Preflight::Answered(CallResponse { status: StatusCode::NO_CONTENT, headers, body: Default::default() }))
 }
 
 #[cfg(test)]

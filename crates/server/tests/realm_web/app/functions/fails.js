@@ -1,0 +1,1 @@
+exports = () => { throw new Error("boom"); };

@@ -1,0 +1,3 @@
+exports = ({ username, password, currentPasswordValid }, answer) => ({
+    status: answer === "forty-two" ? "success" : "fail",
+});
