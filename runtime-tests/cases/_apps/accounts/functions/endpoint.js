@@ -1,0 +1,3 @@
+exports = function({ body }) {
+    return { id: context.user.id, body: body && body.text() };
+};

@@ -1,0 +1,1 @@
+exports = () => [context.runningAsSystem(), context.user.type];
