@@ -81,8 +81,9 @@ impl Deployment {
             apps.put(self.running(app)?);
             versions.insert(app_id, version);
         }
-        if self.secret_key.is_some() {
-            tokio::spawn(self.follow_secrets(apps.clone(), versions));
+        match self.secret_key {
+            Some(_) => drop(tokio::spawn(self.follow_secrets(apps.clone(), versions))),
+            None => drop(tokio::spawn(self.tell_of_unused_secrets(versions))),
         }
         Ok(apps)
     }
@@ -113,6 +114,22 @@ impl Deployment {
         let version = secrets.version().await.map_err(|error| error.to_string())?;
         let texts = secrets.texts(key).await.map_err(|error| error.to_string())?;
         Ok((version, texts))
+    }
+
+    /// Somebody has set Secrets, and this server has no key to read them with.
+    async fn tell_of_unused_secrets(self, versions: HashMap<String, String>) {
+        for app_id in versions.into_keys() {
+            // A database that is away is told of elsewhere.
+            let found = self.outside.state_of(&app_id).secrets.list().await.unwrap_or_default();
+            if !found.is_empty() {
+                let count = found.len();
+                tracing::warn!(
+                    app = app_id,
+                    count,
+                    "Secrets are stored for the app, but without --secrets-key-file they are not used"
+                );
+            }
+        }
     }
 
     /// Replaces an app when its Secrets have changed. An app that cannot be loaded any more stays as it is.

@@ -143,6 +143,11 @@ fn secrets_are_kept_encrypted_and_served() {
     wait_for("the reason", || {
         server.stderr.lock().unwrap().iter().find(|line| line.contains("cannot be decrypted with this key")).cloned()
     });
+    drop(server);
+    let server = Server::start_at(&path, &["--single-process"]);
+    wait_for("a hint", || {
+        server.stderr.lock().unwrap().iter().find(|line| line.contains("without --secrets-key-file")).cloned()
+    });
     let listed: Json = serde_json::from_str(&succeed(&[&list[..], &["--json"]].concat())).unwrap();
     assert_eq!(listed[0]["name"], "stripe_key");
 }
