@@ -33,6 +33,7 @@ mod webhook;
 pub use addresses::{AddressError, AddressRanges, TrustedProxies};
 pub use answer::{Answer, CallResponse};
 pub use app_state::AppState;
+pub use auth;
 pub use auth::{AuthError, AuthSettings};
 pub use client::{ClientOperation, EmailPasswordOperation, claimed_domain};
 pub use error::{CallError, Fault, HandlerKind};

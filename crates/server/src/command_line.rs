@@ -10,7 +10,7 @@ use app_model::App;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::ServerError;
-use crate::operator::{DocstoreCommand, LogsCommand, OperatorCommand, SecretsCommand};
+use crate::operator::{ApiKeysCommand, DocstoreCommand, LogsCommand, OperatorCommand, SecretsCommand, UsersCommand};
 use crate::serve::{self, Serving};
 use crate::settings::{LogFormat, Secrets, Settings, WrittenSettings};
 use crate::shutdown::{StopSignals, exit_now};
@@ -76,6 +76,12 @@ Examples:
     /// Keep the texts of Secrets, encrypted, in the database
     #[command(subcommand)]
     Secrets(SecretsCommand),
+    /// List, create, confirm, disable and delete users
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// Create, list and disable API keys
+    #[command(subcommand)]
+    ApiKeys(ApiKeysCommand),
     /// Look at what webhooks, endpoints, functions and logins have done
     #[command(subcommand)]
     Logs(LogsCommand),
@@ -110,6 +116,8 @@ pub fn run() -> ExitCode {
         Command::Serve(written) => serve(*written),
         Command::Check { directory, json, secrets_file } => return run_check(directory, json, secrets_file),
         Command::Secrets(command) => operator::run(OperatorCommand::Secrets(command)),
+        Command::Users(command) => operator::run(OperatorCommand::Users(command)),
+        Command::ApiKeys(command) => operator::run(OperatorCommand::ApiKeys(command)),
         Command::Logs(command) => operator::run(OperatorCommand::Logs(command)),
         Command::Docstore(command) => operator::run(OperatorCommand::Docstore(command)),
         Command::Worker { control_fd, listener_fd } => worker::run(control_fd, &listener_fd),

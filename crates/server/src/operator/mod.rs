@@ -3,15 +3,19 @@
 //! They work on the state that `serve` works on, while it runs or while it does not: on the MongoDB of `--mongodb`, else on the
 //! embedded store of `--data-dir`, through the running server where there is one.
 
+mod api_keys;
 mod docstore;
 mod logs;
 mod output;
 mod secrets;
 mod state;
+mod users;
 
+pub(crate) use api_keys::ApiKeysCommand;
 pub(crate) use docstore::DocstoreCommand;
 pub(crate) use logs::LogsCommand;
 pub(crate) use secrets::SecretsCommand;
+pub(crate) use users::UsersCommand;
 
 use crate::error::ServerError;
 
@@ -19,6 +23,8 @@ use crate::error::ServerError;
 #[derive(Debug)]
 pub(crate) enum OperatorCommand {
     Secrets(SecretsCommand),
+    Users(UsersCommand),
+    ApiKeys(ApiKeysCommand),
     Logs(LogsCommand),
     Docstore(DocstoreCommand),
 }
@@ -39,6 +45,8 @@ pub(crate) fn run(command: OperatorCommand) -> Result<(), ServerError> {
     let result = runtime.block_on(async {
         match command {
             OperatorCommand::Secrets(command) => secrets::run(command).await,
+            OperatorCommand::Users(command) => users::run(command).await,
+            OperatorCommand::ApiKeys(command) => api_keys::run(command).await,
             OperatorCommand::Logs(command) => logs::run(command).await,
             OperatorCommand::Docstore(_) => Ok(()),
         }

@@ -171,7 +171,8 @@ fn users_text(users: &[UserRecord], json: bool) -> String {
         let list: Vec<Json> = users.iter().map(user_json).collect();
         return format!("{:#}\n", Json::Array(list));
     }
-    let mut rows = vec![["ID", "STATE", "PROVIDERS", "CREATED", "LAST LOGIN", "E-MAIL OR NAME"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["ID", "STATE", "PROVIDERS", "CREATED", "LAST LOGIN", "E-MAIL OR NAME"].map(str::to_owned).to_vec()];
     for record in users {
         let user = &record.user;
         let providers: Vec<&str> = user.identities.iter().map(|identity| identity.provider_type.as_str()).collect();
