@@ -39,6 +39,7 @@ pub(crate) async fn call(
     record: &mut Option<LogRecord>,
 ) -> Result<CallResponse, CallError> {
     let _slot = app.take_slot()?;
+    app.admit_address(&call)?;
     let admitted = cors::admit(app, call)?;
     let admitted = match cors::preflight(admitted)? {
         cors::Preflight::Answered(response) => {

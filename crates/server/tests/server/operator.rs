@@ -305,3 +305,47 @@ fn help_teaches() {
     }
     assert!(text.contains("DANGEROUS"), "{text}");
 }
+
+#[test]
+fn users_and_keys_are_kept_by_commands() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let data = data.to_str().unwrap();
+    let words = |words: &[&'static str]| -> Vec<&str> {
+        words.iter().copied().chain(["--app", "tests-abcde", "--data-dir", data]).collect()
+    };
+    let create = words(&["users", "create", "--email", "someone@example.com"]);
+    let (code, stdout, stderr) = selvedge_with_input(&create, "hunter2-password\n");
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(!stdout.contains("hunter2"), "{stdout}");
+    let created: Json = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(created["email"], "someone@example.com");
+    let (code, _, stderr) = selvedge_with_input(&create, "hunter2-password\n");
+    assert_eq!((code, stderr.as_str()), (Some(1), "selvedge: name already in use"));
+    let (code, _, stderr) = selvedge_with_input(&words(&["users", "create", "--email", "other@example.com"]), "short");
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("between 6 and 128"), "{stderr}");
+    fail(&words(&["users", "confirm", "--email", "someone@example.com"]), &["already confirmed"]);
+    fail(&words(&["users", "disable", "5f0000000000000000000001"]), &["user not found"]);
+    let pending: Json = serde_json::from_str(&succeed(&words(&["users", "list", "--pending", "--json"]))).unwrap();
+    assert_eq!(pending[0]["email"], "someone@example.com");
+
+    let key: Json = serde_json::from_str(&succeed(&words(&["api-keys", "create", "nightly", "--json"]))).unwrap();
+    let text = key["key"].as_str().unwrap();
+    assert!(text.len() >= 32, "{key}");
+    fail(&words(&["api-keys", "create", "nightly"]), &["already exists"]);
+    let listed = succeed(&words(&["api-keys", "list"]));
+    assert!(listed.contains("nightly") && listed.contains("enabled") && !listed.contains(text), "{listed}");
+    // The key's own user can be listed, kept out and deleted.
+    let users: Json = serde_json::from_str(&succeed(&words(&["users", "list", "--json"]))).unwrap();
+    assert_eq!(users[0]["id"], key["userId"]);
+    let with_id = |first: &[&'static str], id: &str| {
+        let words: Vec<String> = words(first).into_iter().map(str::to_owned).chain([id.to_owned()]).collect();
+        succeed(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    with_id(&["api-keys", "disable"], key["id"].as_str().unwrap());
+    assert!(succeed(&words(&["api-keys", "list"])).contains("disabled"));
+    with_id(&["users", "disable"], key["userId"].as_str().unwrap());
+    assert!(succeed(&words(&["users", "list"])).contains("disabled"));
+    assert!(!is_written_anywhere(Path::new(data), text) && !is_written_anywhere(Path::new(data), "hunter2"));
+}
