@@ -28,7 +28,7 @@ impl AppState {
 
     /// Opens it on a connection that is there.
     pub(crate) fn on(connection: Connection, client_app_id: &str) -> Self {
-        let database = database_name(client_app_id);
+        let database = auth::database_name(client_app_id);
         Self {
             logs: LogStore::new(&connection, &database),
             secrets: SecretStore::new(&connection, &database, client_app_id),
