@@ -19,6 +19,10 @@ mod load;
 mod lookup;
 mod require_calls;
 
+/// Names of databases that begin like this belong to the server: it keeps the users, logs and Secrets of its apps in them.
+/// Functions and clients never reach them.
+pub const STATE_DATABASE_PREFIX: &str = "selvedge_";
+
 pub use app::{App, Environment, Layout};
 pub use auth_provider::{AuthProvider, CustomUserData};
 pub use call_function::{CallFunction, FunctionCall, FunctionFailure};

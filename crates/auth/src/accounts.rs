@@ -184,7 +184,7 @@ impl Accounts {
 /// for a database, because of its length, its letters or another id that differs in case only, is told by a hash.
 pub fn database_name(client_app_id: &str) -> String {
     const BYTES_MAX: usize = 63;
-    const PREFIX: &str = "selvedge_";
+    const PREFIX: &str = app_model::STATE_DATABASE_PREFIX;
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
     if client_app_id.bytes().all(is_plain)
         && PREFIX.len() + client_app_id.len() <= BYTES_MAX

@@ -6,7 +6,7 @@ use mongodb::options::{AggregateOptions, ReadPreference, SelectionCriteria};
 use super::connection::DataSource;
 use super::cursor::{self, Sight};
 use super::handles::OpenHandles;
-use super::session;
+use super::{names, session};
 use crate::ServiceError;
 use crate::arguments::Arguments;
 use crate::error::Reply;
@@ -15,6 +15,7 @@ use crate::error::Reply;
 pub(crate) async fn aggregate(source: &DataSource, handles: &OpenHandles, arguments: Arguments<'_>) -> Reply {
     let pipeline =
         arguments.optional_documents("pipeline")?.ok_or_else(|| arguments.invalid("pipeline", "an array of stages"))?;
+    names::check_pipeline(&pipeline)?;
     let writes = check_stages(&pipeline)?;
     if writes && source.is_read_only() {
         return Err(ServiceError::invalid("aggregate: a data lake is read only"));

@@ -74,7 +74,7 @@ pub(crate) async fn call(
     let access = access(action)
         .ok_or_else(|| ServiceError::UnknownAction { service: service.to_owned(), action: action.to_owned() })?;
     if access != Access::Handle {
-        check_names(arguments)?;
+        names::check(arguments)?;
         if let Authority::User(id) = authority {
             return as_user::call(source, handles, users, id, action, arguments).await;
         }
@@ -123,14 +123,4 @@ fn access(action: &str) -> Option<Access> {
         "getMore" | "killCursor" | "commitTransaction" | "abortTransaction" | "endSession" => Access::Handle,
         _ => return None,
     })
-}
-
-/// `db("")` and `collection("")` give handles; the mistake shows when they are used (7.1).
-fn check_names(arguments: Arguments<'_>) -> Result<(), ServiceError> {
-    for key in ["db", "collection"] {
-        if arguments.optional_text(key)? == Some("") {
-            return Err(arguments.invalid(key, "a name that is not empty"));
-        }
-    }
-    Ok(())
 }
