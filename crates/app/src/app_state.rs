@@ -1,6 +1,6 @@
 //! What is kept about one app on the deployment: for the operator's commands, and for the server itself.
 
-use auth::{Accounts, AuthSettings, database_name};
+use auth::{Accounts, AuthSettings};
 use services::ServiceError;
 use services::mongodb_atlas::{Connection, ConnectionSettings};
 use services::state::{LogStore, SecretStore};
