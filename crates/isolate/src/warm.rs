@@ -268,6 +268,8 @@ impl WarmIsolate {
     /// replaced instead of used again.
     pub(crate) fn maintain(&mut self, spares: usize) -> bool {
         if self.runs >= RUNS_MAX {
+            // V8 keeps the freed pages of an isolate that is gone for others; given back now, they cannot pile up.
+            self.trim();
             return false;
         }
         let collect = self.contexts_since_collection >= CONTEXTS_PER_COLLECTION;
@@ -298,6 +300,9 @@ impl WarmIsolate {
         });
         if collect {
             self.contexts_since_collection = 0;
+        }
+        if !fit {
+            self.trim();
         }
         fit
     }
